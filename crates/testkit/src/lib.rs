@@ -1,7 +1,9 @@
 //! Parts that Forebay's tests are built from.
 //!
+//! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
 //! - [`resp`]: Redis' wire protocol, as far as tests need it.
 
+pub mod proxy;
 pub mod redis;
 pub mod resp;

@@ -6,7 +6,8 @@
 //! use forebay_testkit::resp::Value;
 //!
 //! let mut received = BytesMut::from(&b"+PONG\r\n:41"[..]);
-//! assert_eq!(Value::take(&mut received).unwrap(), Some((Value::from("PONG"), 7)));
+//! let (reply, as_sent) = Value::take(&mut received).unwrap().expect("a whole value");
+//! assert_eq!((reply, &as_sent[..]), (Value::from("PONG"), &b"+PONG\r\n"[..]));
 //! assert_eq!(Value::take(&mut received).unwrap(), None, "the integer is not complete yet");
 //! ```
 
@@ -34,18 +35,17 @@ pub enum Value {
 }
 
 impl Value {
-    /// Takes the first whole value off `received` and says how many bytes it was, or leaves `received` alone and
-    /// returns `None` when the value is not complete.
+    /// Takes the first whole value off `received` together with the bytes it was sent as, or leaves `received`
+    /// alone and returns `None` when the value is not complete.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidData`] when the bytes are not RESP.
-    pub fn take(received: &mut BytesMut) -> io::Result<Option<(Self, usize)>> {
+    pub fn take(received: &mut BytesMut) -> io::Result<Option<(Self, Bytes)>> {
         let mut parser = Parser { input: received, at: 0 };
         let Some(value) = parser.value(MAX_DEPTH)? else { return Ok(None) };
         let length = parser.at;
-        let _ = received.split_to(length);
-        Ok(Some((value, length)))
+        Ok(Some((value, received.split_to(length).freeze())))
     }
 
     /// The bytes of a string value, or nothing for any other kind.
@@ -100,8 +100,13 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> io::Result<Option<Value>> {
-        let Some((&[kind, ref rest @ ..], after)) = self.line() else { return Ok(None) };
-        self.at = after;
+        // Judged before the line is whole, so that what is not RESP is not waited for.
+        let Some(&kind) = self.input.get(self.at) else { return Ok(None) };
+        if !KINDS.contains(&kind) {
+            return Err(malformed("unknown type byte"));
+        }
+        self.at += 1;
+        let Some(rest) = self.line() else { return Ok(None) };
         match kind {
             b'+' | b',' | b'(' => Ok(Some(Value::Bulk(Bytes::copy_from_slice(rest)))),
             b'-' => Ok(Some(Value::Error(String::from_utf8_lossy(rest).into_owned()))),
@@ -112,17 +117,16 @@ impl<'a> Parser<'a> {
             b'!' => self.bulk(rest, |text| Value::Error(String::from_utf8_lossy(&text).into_owned())),
             b'*' | b'~' => self.items(rest, 1, depth, Value::Array),
             b'%' | b'|' => self.items(rest, 2, depth, Value::Array),
-            b'>' => self.items(rest, 1, depth, Value::Push),
-            _ => Err(malformed("unknown type byte")),
+            _ => self.items(rest, 1, depth, Value::Push),
         }
     }
 
-    /// The line at the cursor without its end, never empty, and where the next one starts.
-    fn line(&self) -> Option<(&'a [u8], usize)> {
+    /// The rest of the line at the cursor, without its end.
+    fn line(&mut self) -> Option<&'a [u8]> {
         let rest = &self.input[self.at..];
         let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
-        // An empty line yields its own carriage return, which is no type byte: the caller refuses it.
-        Some((&rest[..end.max(1)], self.at + end + 2))
+        self.at += end + 2;
+        Some(&rest[..end])
     }
 
     fn bulk(&mut self, length: &[u8], wrap: fn(Bytes) -> Value) -> io::Result<Option<Value>> {
@@ -164,6 +168,7 @@ fn malformed(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("not RESP: {why}"))
 }
 
+const KINDS: &[u8] = b"+,(-:#_$=!*~%|>";
 const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]
@@ -172,8 +177,8 @@ mod tests {
 
     fn whole(input: &[u8]) -> Value {
         let mut received = BytesMut::from(input);
-        let (value, length) = Value::take(&mut received).unwrap().expect("a whole value");
-        assert_eq!((length, received.len()), (input.len(), 0));
+        let (value, as_sent) = Value::take(&mut received).unwrap().expect("a whole value");
+        assert_eq!((&as_sent[..], received.len()), (input, 0));
         value
     }
 
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_is_not_resp_is_refused() {
-        for input in [&b"HTTP/1.1 200 OK\r\n"[..], b"$x\r\n", b"\r\n", &b"*1\r\n".repeat(64)] {
+        for input in [&b"HTTP"[..], b"$x\r\n", b"\r\n", &b"*1\r\n".repeat(64)] {
             assert!(Value::take(&mut BytesMut::from(input)).is_err(), "{input:?}");
         }
     }
