@@ -1,1 +1,14 @@
-//! Forebay.
+//! The two-tier cache under [Forebay](https://docs.rs/forebay): keys, entries, L1, flight,
+//! coherence and the path that a request takes through them. It knows neither HTTP nor Redis.
+//!
+//! Most users want the `forebay` crate. This one is for writing another L2 ([`l2::L2`]) or another
+//! kind of stored value ([`entry::Stored`]).
+//!
+//! Modules import only what stands above them in this list; `cargo xtask check` enforces it.
+
+pub mod coherence;
+pub mod entry;
+pub mod key;
+pub mod l2;
+pub mod tag;
+pub mod time;

@@ -1,0 +1,215 @@
+//! A [`State`] shared between the task that drives it and the requests that ask it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::Notify;
+
+use super::state::{Action, Event, FrameVerdict, Settings, State, Ticket};
+use crate::entry::{Entry, Stamp};
+use crate::l2::{Incarnation, Position, Scores};
+use crate::tag::Ident;
+use crate::time::Moment;
+
+/// Whether an entry in L1 may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Serves {
+    /// Yes.
+    Synced,
+    /// Yes, though L2 cannot be reached: it may have been invalidated elsewhere within `partition_grace`.
+    Unsynced,
+    /// No: it has been invalidated.
+    Invalidated,
+    /// No: the instance does not know what has been invalidated lately. It may turn out to be valid.
+    Lapsed,
+}
+
+/// What a fill starts from.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// For judging what L2 answers.
+    pub ticket: Ticket,
+    /// The fill's stamp, if L2 has none to give.
+    pub stamp: Stamp,
+}
+
+/// The instance's view of what has been invalidated.
+///
+/// **Invariant:** whoever sees a granted lease sees the table it was granted for: the table changes under the lock, then
+/// the epoch is published, then the lease; readers load them in the opposite order.
+pub struct Coherence {
+    state: RwLock<State>,
+    epoch: AtomicU64,
+    /// Nanoseconds until which L1 is served; the lowest bit says whether that is past the lease.
+    serve_until: AtomicU64,
+    wake: Notify,
+}
+
+impl Coherence {
+    /// Without an L2.
+    #[must_use]
+    pub fn alone(settings: Settings) -> Self {
+        Self::new(State::alone(settings))
+    }
+
+    /// With an L2 that has not been reached yet.
+    #[must_use]
+    pub fn apart(settings: Settings) -> Self {
+        Self::new(State::apart(settings))
+    }
+
+    fn new(state: State) -> Self {
+        let (epoch, serve_until) = (AtomicU64::new(state.epoch), AtomicU64::new(packed(&state)));
+        Self { state: RwLock::new(state), epoch, serve_until, wake: Notify::new() }
+    }
+
+    /// Whether `entry` may be served from L1 now. Two atomic loads when nothing has been invalidated since the entry
+    /// was last asked for; else a look into the table for each of its idents.
+    #[inline]
+    pub fn serves<V>(&self, entry: &Entry<V>, now: Moment) -> Serves {
+        let serve_until = self.serve_until.load(Ordering::Acquire);
+        if now.as_nanos() >= serve_until & !UNSYNCED {
+            return Serves::Lapsed;
+        }
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if entry.checked() != epoch && !self.check(entry, epoch) {
+            return Serves::Invalidated;
+        }
+        if serve_until & UNSYNCED == 0 || serve_until == FOREVER { Serves::Synced } else { Serves::Unsynced }
+    }
+
+    /// The slow path of [`Coherence::serves`]. `epoch` was loaded before the table is looked into, so a change in
+    /// between makes the next hit check again.
+    #[cold]
+    fn check<V>(&self, entry: &Entry<V>, epoch: u64) -> bool {
+        let valid = self.read().admits(entry.stamp, &entry.idents);
+        if valid {
+            entry.set_checked(epoch);
+        }
+        valid
+    }
+
+    /// Whether an entry with this stamp and these idents is still valid; what [`Coherence::serves`] asks, without a lease.
+    #[must_use]
+    pub fn admits(&self, stamp: Stamp, idents: &[Ident]) -> bool {
+        self.read().admits(stamp, idents)
+    }
+
+    /// The current epoch: grows with every change of what is known to be invalidated.
+    #[inline]
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// To be called before a fill looks into L2.
+    #[must_use]
+    pub fn begin(&self) -> Begun {
+        let state = self.read();
+        Begun { ticket: state.ticket(Moment::default()), stamp: state.local_stamp() }
+    }
+
+    /// The incarnation the instance follows.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.read().incarnation()
+    }
+
+    /// See [`State::is_tainted`].
+    #[must_use]
+    pub fn is_tainted(&self, idents: &[Ident]) -> bool {
+        self.read().is_tainted(idents)
+    }
+
+    /// See [`State::judge_frame`].
+    #[must_use]
+    pub fn judge_frame(
+        &self,
+        ticket: Ticket,
+        at: Position,
+        frame: Position,
+        idents: &[Ident],
+    ) -> FrameVerdict {
+        self.read().judge_frame(ticket, at, frame, idents)
+    }
+
+    /// See [`State::judge_scores`].
+    #[must_use]
+    pub fn judge_scores(
+        &self,
+        ticket: Ticket,
+        frame: Position,
+        idents: &[Ident],
+        scores: &Scores,
+    ) -> FrameVerdict {
+        self.read().judge_scores(ticket, frame, idents, scores)
+    }
+
+    /// A ticket for an invalidation of this instance, with the number its sequence number has to exceed.
+    #[must_use]
+    pub fn ticket(&self, now: Moment) -> (Ticket, u64) {
+        let state = self.read();
+        (state.ticket(now), state.highest)
+    }
+
+    /// Takes in an event and publishes what it changed.
+    pub fn on_event(&self, event: Event, now: Moment) {
+        self.update(|state| state.on_event(event, now));
+        self.wake.notify_one();
+    }
+
+    /// Invalidates on this instance at once, without L2; where there is an L2, it will be told.
+    pub fn taint(&self, idents: &[Ident], now: Moment) {
+        self.on_event(Event::Unconfirmed(idents.to_vec()), now);
+    }
+
+    /// See [`State::next_action`].
+    pub fn next_action(&self, now: Moment) -> Option<Action> {
+        self.update(|state| state.next_action(now))
+    }
+
+    /// See [`State::deadline`].
+    #[must_use]
+    pub fn deadline(&self) -> Moment {
+        self.read().deadline()
+    }
+
+    /// Waits until an event has come in.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut state);
+        self.epoch.store(state.epoch, Ordering::Release);
+        self.serve_until.store(packed(&state), Ordering::Release);
+        result
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic while the lock was held cannot leave the state half-changed in a way that serves more.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Coherence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coherence").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+const UNSYNCED: u64 = 1;
+const FOREVER: u64 = u64::MAX;
+
+fn packed(state: &State) -> u64 {
+    match state.serve_until() {
+        Moment::NEVER => FOREVER,
+        until if state.unsynced => until.as_nanos() | UNSYNCED,
+        until => until.as_nanos() & !UNSYNCED,
+    }
+}

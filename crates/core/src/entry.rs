@@ -1,0 +1,156 @@
+//! Entries: a stored value with what decides whether it may still be served.
+//!
+//! An entry does not know whether it is fresh or coherent; it carries what [`crate::coherence`] and the caller need to
+//! judge that: its [`Stamp`], its idents and the moment until which it is fresh.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::key::Key;
+use crate::tag::Ident;
+use crate::time::Moment;
+
+/// A position in the invalidation log of a namespace: microseconds of Redis' clock, made strictly increasing.
+pub type Seq = u64;
+
+/// What L1 holds and L2 keeps in encoded form. Implemented by the HTTP layer and by tests.
+pub trait Stored: Send + Sync + Sized + 'static {
+    /// The bytes this value holds in memory, beside the entry around it.
+    fn weight(&self) -> usize;
+
+    /// The value in two parts: a small encoded one, and a body that is copied as it is.
+    fn encode(&self) -> Result<Encoded, Undecodable>;
+
+    /// The value back from its parts. The bytes come from L2 and may be anything.
+    ///
+    /// # Errors
+    /// [`Undecodable`]; it becomes a counted miss.
+    fn decode(encoded: Encoded) -> Result<Self, Undecodable>;
+}
+
+/// A value on its way to or from L2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The value's own description, in MessagePack.
+    pub meta: Bytes,
+    /// The body, raw.
+    pub body: Bytes,
+}
+
+/// Bytes from L2 that are no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable(pub &'static str);
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "undecodable value: {}", self.0)
+    }
+}
+
+impl std::error::Error for Undecodable {}
+
+/// What an entry reflects: every invalidation up to here, and nothing about later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// The log's position, read before the origin was asked.
+    pub seq: Seq,
+    /// This instance's epoch at that time: it orders the fill against what the log does not know yet.
+    pub epoch: u64,
+}
+
+/// A stored value and what it answers to.
+pub struct Entry<V> {
+    /// The stored value.
+    pub value: V,
+    /// The canonical key: compared byte for byte on a hit, so that a hash collision is a miss.
+    pub canonical: Box<[u8]>,
+    /// What can invalidate this entry.
+    pub idents: Box<[Ident]>,
+    /// What this entry reflects.
+    pub stamp: Stamp,
+    /// When the value's age was zero (RFC 9111 4.2.3), on this instance's clock.
+    pub born: Moment,
+    /// How long the value is fresh, counted from `born`.
+    pub lifetime: Duration,
+    checked: AtomicU64,
+}
+
+impl<V> Entry<V> {
+    /// An entry that no check has passed yet.
+    pub fn new(
+        value: V,
+        canonical: &[u8],
+        idents: &[Ident],
+        stamp: Stamp,
+        born: Moment,
+        lifetime: Duration,
+    ) -> Self {
+        Self {
+            value,
+            canonical: canonical.into(),
+            idents: idents.into(),
+            stamp,
+            born,
+            lifetime,
+            checked: AtomicU64::new(NEVER_CHECKED),
+        }
+    }
+
+    /// The epoch at which the entry last passed the coherence check.
+    #[inline]
+    pub(crate) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the entry passed the check at `epoch`.
+    #[inline]
+    pub(crate) fn set_checked(&self, epoch: u64) {
+        self.checked.store(epoch, Ordering::Relaxed);
+    }
+
+    /// The entry's age.
+    #[inline]
+    #[must_use]
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.born)
+    }
+
+    /// Whether the entry is fresh.
+    #[inline]
+    #[must_use]
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        now.since(self.born) < self.lifetime
+    }
+
+    /// The hash under which the entry is stored.
+    #[must_use]
+    pub fn key(&self, secrets: &crate::key::Secrets) -> Key {
+        secrets.key(&self.canonical)
+    }
+}
+
+impl<V: Stored> Entry<V> {
+    /// The entry's weight in L1: the value and everything around it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.value.weight() + self.canonical.len() + size_of_val(&*self.idents) + size_of::<Self>() + SLOT
+    }
+}
+
+impl<V> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("idents", &self.idents.len())
+            .field("stamp", &self.stamp)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No epoch: epochs count from zero and never get here.
+const NEVER_CHECKED: u64 = u64::MAX;
+/// What L1 itself needs for an entry: hash table, queues, reference counts (measured by `benches memory`).
+const SLOT: usize = 0;

@@ -1,0 +1,312 @@
+//! Keys: 128 bits of keyed BLAKE3 over a canonical, length-prefixed encoding.
+//!
+//! A [`KeyEncoder`] collects the fields of a request in a stack buffer; two different lists of fields never give
+//! the same bytes, because each field carries its tag and its length. The [`Secrets`] of a namespace make the hash
+//! unpredictable from outside and different in every namespace.
+//!
+//! ```
+//! use forebay_core::key::{KeyEncoder, Secrets};
+//!
+//! let secrets = Secrets::new("shop", None);
+//! let mut key = KeyEncoder::new();
+//! key.field(1, b"GET")?;
+//! key.field(2, b"/articles/42")?;
+//! let hashed = secrets.key(key.bytes());
+//! assert_eq!(hashed, secrets.key(key.bytes()));
+//! assert_ne!(hashed, Secrets::new("blog", None).key(key.bytes()));
+//! # Ok::<(), forebay_core::key::TooLong>(())
+//! ```
+
+use std::fmt;
+
+use arrayvec::ArrayVec;
+
+/// The longest canonical key, in bytes. A longer one is not cached at all.
+pub const MAX_KEY_LEN: usize = 4096;
+
+/// The version of the encoding, its first byte: another version gives other keys.
+const VERSION: u8 = 1;
+
+/// The hash of a canonical key: what L1 and L2 look an entry up by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// The key with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Half of the key, for tables that need only a well-mixed word.
+    #[must_use]
+    pub const fn word(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Builds a canonical key on the stack: a version, then `tag, length, bytes` for each field.
+///
+/// Lengths are LEB128 varints, so that common keys stay within one 64-byte BLAKE3 block. Absent fields are left
+/// out. The order of the calls is part of the key.
+#[derive(Clone)]
+pub struct KeyEncoder {
+    buf: ArrayVec<u8, MAX_KEY_LEN>,
+}
+
+/// The canonical key would be longer than [`MAX_KEY_LEN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "canonical key longer than {MAX_KEY_LEN} bytes")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+impl KeyEncoder {
+    /// An empty key.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut buf = ArrayVec::new();
+        buf.push(VERSION);
+        Self { buf }
+    }
+
+    /// Continues the canonical key `base`, to make the key of one of its variants.
+    ///
+    /// # Errors
+    /// [`TooLong`] when `base` alone is over the limit.
+    pub fn continuing(base: &[u8]) -> Result<Self, TooLong> {
+        let mut buf = ArrayVec::new();
+        buf.try_extend_from_slice(base).map_err(|_| TooLong)?;
+        Ok(Self { buf })
+    }
+
+    /// Appends a field.
+    ///
+    /// # Errors
+    /// [`TooLong`]; the encoder must not be used any further.
+    #[inline]
+    pub fn field(&mut self, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
+        self.push(tag)?;
+        let mut len = bytes.len();
+        while len >= 0x80 {
+            self.push((len as u8 & 0x7f) | 0x80)?;
+            len >>= 7;
+        }
+        self.push(len as u8)?;
+        self.buf.try_extend_from_slice(bytes).map_err(|_| TooLong)
+    }
+
+    /// Appends a field whose bytes `write` produces piece by piece, without collecting them first.
+    ///
+    /// # Errors
+    /// [`TooLong`]; the encoder must not be used any further.
+    pub fn field_with(&mut self, tag: u8, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Result<(), TooLong> {
+        self.push(tag)?;
+        let at = self.buf.len();
+        // A varint padded to two bytes holds 14 bits, more than MAX_KEY_LEN.
+        self.push(0x80)?;
+        self.push(0)?;
+        let mut fits = true;
+        write(&mut |piece| fits &= self.buf.try_extend_from_slice(piece).is_ok());
+        let len = self.buf.len() - at - 2;
+        self.buf[at] = (len as u8 & 0x7f) | 0x80;
+        self.buf[at + 1] = (len >> 7) as u8;
+        if fits { Ok(()) } else { Err(TooLong) }
+    }
+
+    /// The canonical bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buf
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) -> Result<(), TooLong> {
+        self.buf.try_push(byte).map_err(|_| TooLong)
+    }
+}
+
+impl Default for KeyEncoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for KeyEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bytes hold URLs and partitions: never in a log.
+        write!(f, "KeyEncoder({} bytes)", self.buf.len())
+    }
+}
+
+/// The hash keys of one namespace, one for each purpose, so that no hash serves two.
+#[derive(Clone)]
+pub struct Secrets {
+    key: [u8; 32],
+    check: [u8; 32],
+    ident: [u8; 32],
+    frame: [u8; 32],
+}
+
+impl Secrets {
+    /// Derives the hash keys from the namespace and, when given, the user's secret.
+    ///
+    /// Without a secret the keys are deterministic: collisions cannot be forced by accident, but somebody who
+    /// knows the namespace can compute them. With one, frames in L2 are authenticated as well.
+    #[must_use]
+    pub fn new(namespace: &str, secret: Option<&[u8]>) -> Self {
+        let derive = |purpose: &str| {
+            let mut hasher = blake3::Hasher::new_derive_key(purpose);
+            hasher.update(&(namespace.len() as u64).to_le_bytes());
+            hasher.update(namespace.as_bytes());
+            hasher.update(secret.unwrap_or_default());
+            *hasher.finalize().as_bytes()
+        };
+        Self {
+            key: derive("forebay 2026 entry key"),
+            check: derive("forebay 2026 entry check"),
+            ident: derive("forebay 2026 ident"),
+            frame: derive("forebay 2026 frame"),
+        }
+    }
+
+    /// Hashes a canonical key. One pass, no allocation; about 60 ns up to 64 bytes.
+    #[must_use]
+    #[inline]
+    pub fn key(&self, canonical: &[u8]) -> Key {
+        Key(half(&blake3::keyed_hash(&self.key, canonical)))
+    }
+
+    /// A second, 256-bit hash of a canonical key: it stands in the frame in place of the key itself, so that no URL,
+    /// cookie or principal reaches L2, and proves that the frame belongs to the key.
+    #[must_use]
+    pub fn check(&self, canonical: &[u8]) -> [u8; 32] {
+        *blake3::keyed_hash(&self.check, canonical).as_bytes()
+    }
+
+    /// Hashes the name of something that can be invalidated. `kind` separates tags from paths and so on.
+    #[must_use]
+    pub fn ident(&self, kind: u8, parts: &[&[u8]]) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.ident);
+        hasher.update(&[kind]);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        half(&hasher.finalize())
+    }
+
+    /// The hash key of frames.
+    #[must_use]
+    pub fn frame(&self) -> &[u8; 32] {
+        &self.frame
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+fn half(hash: &blake3::Hash) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&hash.as_bytes()[..16]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encode(fields: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let mut key = KeyEncoder::new();
+        for (tag, bytes) in fields {
+            key.field(*tag, bytes).unwrap();
+        }
+        key.bytes().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn different_fields_never_encode_alike(
+            a in prop::collection::vec((0u8..4, prop::collection::vec(any::<u8>(), 0..200)), 0..5),
+            b in prop::collection::vec((0u8..4, prop::collection::vec(any::<u8>(), 0..200)), 0..5),
+        ) {
+            prop_assert_eq!(encode(&a) == encode(&b), a == b);
+        }
+
+        #[test]
+        fn bytes_moved_between_fields_change_the_key(text in "[a-z&=?/]{2,40}", at in 0usize..40, to in 0usize..40) {
+            let (at, to) = (at % text.len(), to % text.len());
+            let split = |i: usize| encode(&[(1, text[..i].into()), (2, text[i..].into())]);
+            prop_assert_eq!(split(at) == split(to), at == to);
+        }
+
+        #[test]
+        fn a_streamed_field_is_as_injective_as_a_whole_one(
+            a in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4),
+            b in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4),
+        ) {
+            let stream = |pieces: &[Vec<u8>]| {
+                let mut key = KeyEncoder::new();
+                key.field_with(7, |sink| pieces.iter().for_each(|p| sink(p))).unwrap();
+                key.field(8, b"end").unwrap();
+                key.bytes().to_vec()
+            };
+            prop_assert_eq!(stream(&a) == stream(&b), a.concat() == b.concat());
+        }
+    }
+
+    #[test]
+    fn an_overlong_key_is_refused() {
+        let mut key = KeyEncoder::new();
+        assert_eq!(key.field(1, &[0; MAX_KEY_LEN]), Err(TooLong));
+        let mut key = KeyEncoder::new();
+        assert_eq!(key.field_with(1, |sink| (0..1000).for_each(|_| sink(b"12345"))), Err(TooLong));
+        assert_eq!(KeyEncoder::continuing(&[0; MAX_KEY_LEN + 1]).map(|_| ()), Err(TooLong));
+    }
+
+    #[test]
+    fn keys_are_stable_and_bound_to_their_secret() {
+        let mut key = KeyEncoder::new();
+        key.field(1, b"/articles/42").unwrap();
+        let plain = Secrets::new("shop", None);
+        assert_eq!(plain.key(key.bytes()).to_string(), "539fc288dd68b7607a356f3b9c62261b");
+        assert_ne!(plain.key(key.bytes()), Secrets::new("shop", Some(b"s3cret")).key(key.bytes()));
+        assert_ne!(plain.check(key.bytes())[..16], plain.key(key.bytes()).as_bytes()[..]);
+    }
+
+    #[test]
+    fn idents_of_different_kinds_and_splits_differ() {
+        let s = Secrets::new("shop", None);
+        assert_ne!(s.ident(1, &[b"a"]), s.ident(2, &[b"a"]));
+        assert_ne!(s.ident(1, &[b"ab", b"c"]), s.ident(1, &[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,263 @@
+//! L2: the tier that instances share, with the invalidation log and the bus that belong to it.
+//!
+//! An L2 is a store of frames *and* the order of invalidations. Coherence rests on what [`L2`] promises:
+//!
+//! * **Invariant:** each invalidation gets a [`Seq`] larger than any before it, and than `at_least`.
+//! * **Invariant:** [`L2::lookup`] reads the frame, the incarnation and the position in one atomic step.
+//! * **Invariant:** [`L2::store`] refuses a frame whose idents were invalidated after its stamp, whose stamp is below the
+//!   log's floor or above its position, or whose incarnation is gone.
+//! * **Invariant:** cutting the log, for whatever reason, raises its floor in the same atomic step.
+//! * **Invariant:** lost metadata (a flush, an eviction, a wrong type) ends the incarnation; it never goes unnoticed.
+//!
+//! `forebay-testkit` has the conformance suite that every implementation must pass.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::entry::Seq;
+use crate::key::Key;
+use crate::tag::Ident;
+
+/// The future of an L2 operation.
+pub type L2Future<'a, T> = Pin<Box<dyn Future<Output = Result<T, L2Error>> + Send + 'a>>;
+
+/// Sixteen random bytes that name one unbroken life of a namespace in L2. A new one makes every older frame void.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub [u8; 16]);
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Incarnation(")?;
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+/// Where the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The namespace's current incarnation.
+    pub incarnation: Incarnation,
+    /// The last sequence number issued.
+    pub seq: Seq,
+}
+
+/// What a lookup found: the frame, if there is one, and the position at the same instant.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The frame under the key.
+    pub frame: Option<Bytes>,
+    /// The position; `None` where L2 has none (nobody has opened the namespace, or it was flushed).
+    pub position: Option<Position>,
+}
+
+/// A frame to store.
+#[derive(Clone, Debug)]
+pub struct Store<'a> {
+    /// Under which key.
+    pub key: Key,
+    /// The incarnation that the fill's lookup saw.
+    pub incarnation: Incarnation,
+    /// The stamp: the position that the fill's lookup saw.
+    pub stamp: Seq,
+    /// How long L2 keeps the frame.
+    pub ttl: Duration,
+    /// The frame.
+    pub frame: Bytes,
+    /// What invalidates it.
+    pub idents: &'a [Ident],
+}
+
+/// What became of a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stored {
+    /// The frame is there.
+    Accepted,
+    /// Nothing was written.
+    Refused(Refusal),
+}
+
+/// Why L2 refused a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Another incarnation has begun.
+    Incarnation,
+    /// The stamp is below the floor: the log no longer knows what happened since.
+    Floor,
+    /// An ident was invalidated after the stamp.
+    Invalidated,
+    /// The stamp is above the position: it comes from a log that was lost.
+    Lineage,
+    /// The fill took longer than the longest permitted one, by L2's own clock.
+    Late,
+    /// A frame with a higher stamp stands there.
+    Newer,
+}
+
+impl Refusal {
+    /// The reason as a word for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Incarnation => "incarnation",
+            Self::Floor => "floor",
+            Self::Invalidated => "invalidated",
+            Self::Lineage => "lineage",
+            Self::Late => "late",
+            Self::Newer => "newer",
+        }
+    }
+}
+
+/// A confirmed invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Issued {
+    /// The position after it.
+    pub position: Position,
+    /// The sequence number that stood there before it.
+    pub previous: Seq,
+}
+
+/// A stretch of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The position, read before the log was.
+    pub position: Position,
+    /// The highest sequence number ever cut from the log.
+    pub floor: Seq,
+    /// Up to where this page is complete: `position.seq` on the last page.
+    pub upto: Seq,
+    /// The idents invalidated after the position asked for, each with its last sequence number.
+    pub idents: Vec<(Ident, Seq)>,
+}
+
+/// What the log says of some idents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scores {
+    /// The position, read before the scores were.
+    pub position: Position,
+    /// The log's floor, read after the scores were.
+    pub floor: Seq,
+    /// For each ident asked for: its last invalidation, where the log has one.
+    pub seqs: Vec<Option<Seq>>,
+}
+
+/// What an instance learns through the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The subscription has been (re)confirmed. What was published before may be lost.
+    Subscribed,
+    /// The subscription has ended; it is being renewed.
+    Lost,
+    /// Messages were dropped on the way: a gap.
+    Lagged,
+    /// An invalidation.
+    Message(Message),
+    /// Something that is no message.
+    Malformed,
+}
+
+/// An invalidation as it goes over the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// The incarnation it belongs to.
+    pub incarnation: Incarnation,
+    /// Its sequence number.
+    pub seq: Seq,
+    /// The number before it: a receiver that has not applied that one has a gap.
+    pub previous: Seq,
+    /// What it invalidates.
+    pub idents: Vec<Ident>,
+}
+
+/// Over which connection a poll goes: they can fail apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Link {
+    /// The one that carries the subscription.
+    Bus,
+    /// The one that carries lookups.
+    Commands,
+}
+
+/// The bus, as one instance hears it. Bounded: an L2 that finds it full drops messages and sends [`Notice::Lagged`].
+pub type Notices = tokio::sync::mpsc::Receiver<Notice>;
+
+/// A tier shared by all instances.
+///
+/// Every operation is bounded by the implementation's own timeout and is safe to drop at any await; a dropped
+/// write may or may not have happened.
+#[diagnostic::on_unimplemented(note = "see `forebay_core::l2` for what an L2 promises")]
+pub trait L2: Send + Sync + 'static {
+    /// Makes sure that the namespace has an incarnation and a position, and says which. One round trip.
+    fn open(&self) -> L2Future<'_, Position>;
+
+    /// Reads a frame with the position at the same instant. One round trip.
+    fn lookup(&self, key: Key) -> L2Future<'_, Lookup>;
+
+    /// Stores a frame unless something speaks against it. One round trip.
+    fn store<'a>(&'a self, store: Store<'a>) -> L2Future<'a, Stored>;
+
+    /// Invalidates the idents and tells every instance; no ident only moves the position on. The new sequence number
+    /// is larger than `at_least`. One round trip.
+    fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued>;
+
+    /// The log after `after`, at most a page of it. One round trip.
+    fn catch_up(&self, after: Seq) -> L2Future<'_, Page>;
+
+    /// The last invalidation of each of the idents. One round trip.
+    fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores>;
+
+    /// The position, over the given connection; moves it on when it has stood still too long. One round trip,
+    /// rarely two.
+    fn poll(&self, link: Link) -> L2Future<'_, Option<Position>>;
+
+    /// Starts the subscription. It renews itself until the receiver is dropped; each loss and renewal is a notice.
+    fn subscribe(&self) -> Notices;
+
+    /// What the tier calls itself in logs: `redis`, for one.
+    fn name(&self) -> &'static str;
+}
+
+/// Why an L2 operation did not succeed. It never reaches a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum L2Error {
+    /// No answer in time.
+    Timeout,
+    /// No connection, or it broke.
+    Unavailable(String),
+    /// The server answered with an error, or with something that is no answer.
+    Protocol(String),
+}
+
+impl L2Error {
+    /// The kind as a word for metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Protocol(_) => "protocol",
+        }
+    }
+}
+
+impl fmt::Display for L2Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("L2 did not answer in time"),
+            Self::Unavailable(why) => write!(f, "L2 cannot be reached: {why}"),
+            Self::Protocol(why) => write!(f, "L2 gave no valid answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for L2Error {}

@@ -1,0 +1,417 @@
+//! Idents: what an invalidation names and what an entry answers to.
+//!
+//! Each entry carries a set of [`Idents`]: its namespace, its URL, its path, every prefix of that path, and its tags.
+//! An invalidation names a [`Target`]; whatever carries the same [`Ident`] and is older is dead. Idents are keyed
+//! hashes, so neither L2 nor the bus ever sees a tag or a path in clear.
+//!
+//! ```
+//! use forebay_core::key::Secrets;
+//! use forebay_core::tag::{Idents, Prefix, Tag, Targets};
+//!
+//! let secrets = Secrets::new("shop", None);
+//! let mut idents = Idents::new(&secrets);
+//! idents.url(&secrets, "shop.example", "/articles/42?lang=en")?;
+//! idents.tag(&secrets, "article:42")?;
+//!
+//! let under_articles = Prefix("/articles").idents(&secrets)?;
+//! assert!(idents.as_slice().contains(&under_articles[0]));
+//! let other = Tag("article:7").idents(&secrets)?;
+//! assert!(!idents.as_slice().contains(&other[0]));
+//! # Ok::<(), forebay_core::tag::TargetError>(())
+//! ```
+
+use std::fmt;
+
+use arrayvec::ArrayVec;
+
+use crate::key::Secrets;
+
+/// The most idents one entry may carry; a response with more is not stored.
+pub const MAX_IDENTS: usize = 64;
+/// The most segments a path may have; a response to a deeper one is not stored.
+pub const MAX_SEGMENTS: usize = 16;
+/// The longest tag, in bytes.
+pub const MAX_TAG_LEN: usize = 256;
+
+const NAMESPACE: u8 = 0;
+const TAG: u8 = 1;
+const URL: u8 = 2;
+const PATH: u8 = 3;
+const PREFIX: u8 = 4;
+
+/// The hash of something that can be invalidated.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ident([u8; 16]);
+
+impl Ident {
+    /// The ident with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The ident's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The ident of the namespace, which every entry carries.
+    #[must_use]
+    pub fn namespace(secrets: &Secrets) -> Self {
+        Self(secrets.ident(NAMESPACE, &[]))
+    }
+}
+
+impl fmt::Debug for Ident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ident(")?;
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+/// A name that no entry can carry, or one too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// A tag is empty or longer than [`MAX_TAG_LEN`].
+    Tag(String),
+    /// A path or prefix does not begin with `/`, or holds a query or fragment.
+    Path(String),
+    /// A path has more than [`MAX_SEGMENTS`] segments.
+    Deep(String),
+    /// A key is neither a path with an optional query nor `authority/path`.
+    Key(String),
+    /// An entry would carry more than [`MAX_IDENTS`] idents.
+    Many,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => write!(f, "tag {tag:?}: a tag has 1 to {MAX_TAG_LEN} bytes"),
+            Self::Path(path) => {
+                write!(f, "path {path:?}: a path begins with `/` and has no `?` or `#`")
+            }
+            Self::Deep(path) => {
+                write!(f, "path {path:?}: at most {MAX_SEGMENTS} segments can be invalidated")
+            }
+            Self::Key(key) => {
+                write!(
+                    f,
+                    "key {key:?}: a key is `authority/path?query`, as in `shop.example/articles?page=2`"
+                )
+            }
+            Self::Many => write!(f, "more than {MAX_IDENTS} idents on one entry"),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// Entries that carry this tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag<S>(pub S);
+
+/// The entries of one URL, given as `authority/path?query`: every variant and partition of it.
+///
+/// With a fixed authority the authority is that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<S>(pub S);
+
+/// The entries of exactly this path, with any authority and any query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path<S>(pub S);
+
+/// The entries of this path and of every path below it: `/a` covers `/a` and `/a/b`, not `/ab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix<S>(pub S);
+
+/// Every entry of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct All;
+
+/// One thing to invalidate, whatever its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// See [`All`].
+    All,
+    /// See [`Tag`].
+    Tag(String),
+    /// See [`Key`].
+    Key(String),
+    /// See [`Path`].
+    Path(String),
+    /// See [`Prefix`].
+    Prefix(String),
+}
+
+impl Target {
+    /// The ident that entries under this target carry.
+    ///
+    /// # Errors
+    /// [`TargetError`] when no entry can carry such a name.
+    pub fn ident(&self, secrets: &Secrets) -> Result<Ident, TargetError> {
+        match self {
+            Self::All => Ok(Ident::namespace(secrets)),
+            Self::Tag(tag) => tag_ident(secrets, tag),
+            Self::Key(url) => {
+                let slash = url.find('/').ok_or_else(|| TargetError::Key(url.clone()))?;
+                Ok(url_ident(secrets, &url[..slash], &url[slash..]))
+            }
+            Self::Path(path) => path_ident(secrets, checked(path)?),
+            Self::Prefix(prefix) => {
+                let prefix = checked(prefix)?;
+                prefix_ends(prefix)?;
+                Ok(prefix_ident(secrets, prefix.strip_suffix('/').unwrap_or(prefix)))
+            }
+        }
+    }
+}
+
+impl<S: Into<String>> From<Tag<S>> for Target {
+    fn from(Tag(tag): Tag<S>) -> Self {
+        Self::Tag(tag.into())
+    }
+}
+
+impl<S: Into<String>> From<Key<S>> for Target {
+    fn from(Key(url): Key<S>) -> Self {
+        Self::Key(url.into())
+    }
+}
+
+impl<S: Into<String>> From<Path<S>> for Target {
+    fn from(Path(path): Path<S>) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl<S: Into<String>> From<Prefix<S>> for Target {
+    fn from(Prefix(prefix): Prefix<S>) -> Self {
+        Self::Prefix(prefix.into())
+    }
+}
+
+impl From<All> for Target {
+    fn from(_: All) -> Self {
+        Self::All
+    }
+}
+
+/// One target or several: what an invalidation takes.
+///
+/// Implemented for each target, for arrays, vectors and slices of targets, and for pairs and triples of different kinds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name something to invalidate",
+    label = "expected `Tag(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, or several of them"
+)]
+pub trait Targets {
+    /// Appends the targets to `out`.
+    fn collect(self, out: &mut Vec<Target>);
+
+    /// The idents of all targets.
+    ///
+    /// # Errors
+    /// [`TargetError`] for the first that no entry can carry.
+    fn idents(self, secrets: &Secrets) -> Result<Vec<Ident>, TargetError>
+    where
+        Self: Sized,
+    {
+        let mut targets = Vec::new();
+        self.collect(&mut targets);
+        targets.iter().map(|target| target.ident(secrets)).collect()
+    }
+}
+
+impl<T: Into<Target>> Targets for T {
+    fn collect(self, out: &mut Vec<Target>) {
+        out.push(self.into());
+    }
+}
+
+impl<T: Into<Target>, const N: usize> Targets for [T; N] {
+    fn collect(self, out: &mut Vec<Target>) {
+        out.extend(self.into_iter().map(Into::into));
+    }
+}
+
+impl<T: Into<Target>> Targets for Vec<T> {
+    fn collect(self, out: &mut Vec<Target>) {
+        out.extend(self.into_iter().map(Into::into));
+    }
+}
+
+impl<A: Targets, B: Targets> Targets for (A, B) {
+    fn collect(self, out: &mut Vec<Target>) {
+        self.0.collect(out);
+        self.1.collect(out);
+    }
+}
+
+impl<A: Targets, B: Targets, C: Targets> Targets for (A, B, C) {
+    fn collect(self, out: &mut Vec<Target>) {
+        self.0.collect(out);
+        self.1.collect(out);
+        self.2.collect(out);
+    }
+}
+
+/// The idents of one entry, at most [`MAX_IDENTS`], the namespace first.
+#[derive(Clone, Debug)]
+pub struct Idents(ArrayVec<Ident, MAX_IDENTS>);
+
+impl Idents {
+    /// The namespace alone.
+    #[must_use]
+    pub fn new(secrets: &Secrets) -> Self {
+        let mut idents = ArrayVec::new();
+        idents.push(Ident::namespace(secrets));
+        Self(idents)
+    }
+
+    /// Adds the URL, the path and the path's prefixes. Hashes once for each.
+    ///
+    /// # Errors
+    /// [`TargetError`] when the path cannot be named by an invalidation.
+    pub fn url(
+        &mut self,
+        secrets: &Secrets,
+        authority: &str,
+        path_and_query: &str,
+    ) -> Result<(), TargetError> {
+        let path = checked(path_and_query.split('?').next().unwrap_or_default())?;
+        self.push(url_ident(secrets, authority, path_and_query))?;
+        self.push(path_ident(secrets, path)?)?;
+        for end in prefix_ends(path)? {
+            self.push(prefix_ident(secrets, &path[..end]))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a tag; one that is there already is left out.
+    ///
+    /// # Errors
+    /// [`TargetError`] when the tag is empty or too long, or is one too many.
+    pub fn tag(&mut self, secrets: &Secrets, tag: &str) -> Result<(), TargetError> {
+        self.push(tag_ident(secrets, tag)?)
+    }
+
+    /// The idents.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Ident] {
+        &self.0
+    }
+
+    fn push(&mut self, ident: Ident) -> Result<(), TargetError> {
+        if self.0.contains(&ident) {
+            return Ok(());
+        }
+        self.0.try_push(ident).map_err(|_| TargetError::Many)
+    }
+}
+
+fn tag_ident(secrets: &Secrets, tag: &str) -> Result<Ident, TargetError> {
+    if tag.is_empty() || tag.len() > MAX_TAG_LEN {
+        return Err(TargetError::Tag(tag.chars().take(64).collect()));
+    }
+    Ok(Ident(secrets.ident(TAG, &[tag.as_bytes()])))
+}
+
+fn url_ident(secrets: &Secrets, authority: &str, path_and_query: &str) -> Ident {
+    Ident(secrets.ident(URL, &[authority.as_bytes(), path_and_query.as_bytes()]))
+}
+
+fn path_ident(secrets: &Secrets, path: &str) -> Result<Ident, TargetError> {
+    prefix_ends(path)?;
+    Ok(Ident(secrets.ident(PATH, &[path.as_bytes()])))
+}
+
+fn prefix_ident(secrets: &Secrets, prefix: &str) -> Ident {
+    Ident(secrets.ident(PREFIX, &[prefix.as_bytes()]))
+}
+
+fn checked(path: &str) -> Result<&str, TargetError> {
+    if path.starts_with('/') && !path.contains(['?', '#']) {
+        Ok(path)
+    } else {
+        Err(TargetError::Path(path.chars().take(64).collect()))
+    }
+}
+
+/// Where each prefix of `path` ends: the root (nothing), then one for each segment. A final slash adds none.
+fn prefix_ends(path: &str) -> Result<ArrayVec<usize, { MAX_SEGMENTS + 1 }>, TargetError> {
+    let mut ends = ArrayVec::new();
+    let trimmed = path.strip_suffix('/').unwrap_or(path);
+    for (at, _) in trimmed.match_indices('/').chain([(trimmed.len(), "")]) {
+        ends.try_push(at).map_err(|_| TargetError::Deep(path.chars().take(64).collect()))?;
+    }
+    Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(target: impl Into<Target>, url: &str) -> bool {
+        let secrets = Secrets::new("t", None);
+        let mut idents = Idents::new(&secrets);
+        idents.url(&secrets, "h", url).unwrap();
+        idents.as_slice().contains(&target.into().ident(&secrets).unwrap())
+    }
+
+    #[test]
+    fn a_prefix_covers_whole_segments_only() {
+        for under in ["/a", "/a/", "/a/b", "/a/b/c?q=1", "/a?x"] {
+            assert!(covers(Prefix("/a"), under), "{under}");
+            assert!(covers(Prefix("/a/"), under), "{under}");
+            assert!(covers(Prefix("/"), under), "{under}");
+        }
+        for other in ["/ab", "/", "/b/a", "//a"] {
+            assert!(!covers(Prefix("/a"), other), "{other}");
+        }
+        assert!(covers(Prefix("/"), "/"));
+    }
+
+    #[test]
+    fn a_path_covers_any_query_and_nothing_below() {
+        assert!(covers(Path("/a"), "/a?q=1"));
+        assert!(!covers(Path("/a"), "/a/b"));
+        assert!(!covers(Path("/a"), "/a/"));
+    }
+
+    #[test]
+    fn a_url_covers_its_own_query_only() {
+        assert!(covers(Key("h/a?q=1"), "/a?q=1"));
+        assert!(!covers(Key("h/a?q=1"), "/a?q=2"));
+        assert!(!covers(Key("other/a?q=1"), "/a?q=1"));
+    }
+
+    #[test]
+    fn what_no_entry_can_carry_is_an_error_that_names_it() {
+        let secrets = Secrets::new("t", None);
+        let deep = "/x".repeat(MAX_SEGMENTS + 1);
+        let error = |target: Target| target.ident(&secrets).unwrap_err().to_string();
+        assert!(error(Tag("").into()).contains("1 to 256"));
+        assert!(error(Tag("x".repeat(257)).into()).contains("1 to 256"));
+        assert!(error(Path("articles").into()).contains("\"articles\""));
+        assert!(error(Prefix("/a?b").into()).contains("no `?`"));
+        assert!(error(Prefix(deep.as_str()).into()).contains("16 segments"));
+        assert!(error(Key("nowhere").into()).contains("authority/path"));
+        assert!(Idents::new(&secrets).url(&secrets, "h", &deep).is_err());
+        assert!(Path("/x".repeat(MAX_SEGMENTS)).idents(&secrets).is_ok());
+    }
+
+    #[test]
+    fn an_entry_holds_at_most_64_idents_and_each_once() {
+        let secrets = Secrets::new("t", None);
+        let mut idents = Idents::new(&secrets);
+        for n in 0..63 {
+            idents.tag(&secrets, &n.to_string()).unwrap();
+        }
+        idents.tag(&secrets, "5").unwrap();
+        assert_eq!(idents.tag(&secrets, "63"), Err(TargetError::Many));
+    }
+}

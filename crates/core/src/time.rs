@@ -1,0 +1,163 @@
+//! The one place where time and randomness come from.
+//!
+//! A request reads the [`Clock`] once and passes [`Moment`] down; nothing else in the workspace may ask the
+//! system for the time. Tests put a [`TimeSource`] of their own in.
+//!
+//! ```
+//! use forebay_core::time::Clock;
+//! use std::time::Duration;
+//!
+//! let clock = Clock::system();
+//! let start = clock.now();
+//! assert!(clock.now().since(start) < Duration::from_secs(60));
+//! ```
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// A point on a clock that never goes back and, on Linux, goes on while the machine is suspended.
+///
+/// Leases are measured on it, so a suspended process must not believe that no time has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The end of time: a deadline that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment `nanos` nanoseconds after the clock's start.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's start.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to here; zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment moved on by `by`; saturates at [`Moment::NEVER`].
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+
+    /// This moment moved back by `by`; saturates at the clock's start.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(by)))
+    }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Where a [`Clock`] reads the time: implemented by tests that move time by hand.
+pub trait TimeSource: Send + Sync + 'static {
+    /// The monotonic time.
+    fn now(&self) -> Moment;
+    /// The wall-clock time, used only for HTTP dates and for the age of entries that come from L2.
+    fn wall(&self) -> SystemTime;
+}
+
+/// A handle to a time source; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Clock(Option<Arc<dyn TimeSource>>);
+
+impl Clock {
+    /// The system's clock: `CLOCK_BOOTTIME` on Linux, the monotonic clock elsewhere.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that reads `source`.
+    #[must_use]
+    pub fn new(source: impl TimeSource) -> Self {
+        Self(Some(Arc::new(source)))
+    }
+
+    /// Reads the monotonic time. No allocation, no system call on Linux (vDSO).
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        match &self.0 {
+            None => system_now(),
+            Some(source) => source.now(),
+        }
+    }
+
+    /// Reads the wall clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that may read the system's clock")]
+    pub fn wall(&self) -> SystemTime {
+        match &self.0 {
+            None => SystemTime::now(),
+            Some(source) => source.wall(),
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Clock(manual)" } else { "Clock(system)" })
+    }
+}
+
+#[cfg(unix)]
+fn system_now() -> Moment {
+    #[cfg(target_os = "linux")]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let t = rustix::time::clock_gettime(CLOCK);
+    Moment((t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "the one place that may read the system's clock")]
+fn system_now() -> Moment {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Moment(nanos(START.elapsed()))
+}
+
+/// Sixteen unpredictable bytes, seeded by the operating system.
+///
+/// `RandomState` draws its keys from the system's random source; hashing a counter under two of them is enough
+/// for names that must not collide (incarnations, instances) and spares a dependency.
+#[must_use]
+pub fn random_id() -> [u8; 16] {
+    let (a, b) = (RandomState::new(), RandomState::new());
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&a.hash_one(0x5eed_u64).to_le_bytes());
+    id[8..].copy_from_slice(&b.hash_one(0xf00d_u64).to_le_bytes());
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_saturate_at_both_ends() {
+        assert_eq!(Moment::NEVER.after(Duration::from_secs(1)), Moment::NEVER);
+        assert_eq!(Moment::default().before(Duration::from_secs(1)), Moment::default());
+        assert_eq!(Moment(5).since(Moment(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(random_id(), random_id());
+    }
+}
