@@ -1,0 +1,238 @@
+//! What a request's fields say about caching, found in one pass.
+//!
+//! Every request takes this pass, hit or not, so it compares names by length first and reads only the few values it
+//! must.
+//!
+//! ```
+//! use forebay_policy::facts::{Fact, RequestFacts};
+//! use http::{HeaderMap, HeaderValue, header};
+//!
+//! let mut request = HeaderMap::new();
+//! request.insert(header::COOKIE, HeaderValue::from_static("session=1"));
+//! request.insert("x-forwarded-host", HeaderValue::from_static("evil.example"));
+//!
+//! let facts = RequestFacts::scan(&request);
+//! assert!(facts.has(Fact::Cookie));
+//! assert!(facts.has(Fact::Routing));
+//! assert!(!facts.has(Fact::Range));
+//! ```
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+
+use crate::directives::CacheControl;
+use crate::syntax::members;
+
+/// One thing that a request's fields can say.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// Authorization is present.
+    Authorization = 1 << 0,
+    /// Another field that carries credentials is present: Proxy-Authorization, X-Api-Key, Api-Key, X-Auth-Token.
+    ApiKey = 1 << 1,
+    /// Cookie is present.
+    Cookie = 1 << 2,
+    /// Range is present.
+    Range = 1 << 3,
+    /// A condition that a cache answers is present: If-None-Match, If-Modified-Since.
+    Conditional = 1 << 4,
+    /// A condition that only an origin answers is present: If-Match, If-Unmodified-Since.
+    Precondition = 1 << 5,
+    /// Cache-Control says `no-store`, or cannot be read.
+    NoStore = 1 << 6,
+    /// A field asks for another method than the request line: X-HTTP-Method-Override and its kin.
+    MethodOverride = 1 << 7,
+    /// Upgrade is present, or Connection names it.
+    Upgrade = 1 << 8,
+    /// A field that changes routing or rendering is present, see [`is_routing_field`].
+    Routing = 1 << 9,
+    /// Host is present.
+    Host = 1 << 10,
+    /// Host is present more than once.
+    DuplicateHost = 1 << 11,
+    /// If-Range is present.
+    IfRange = 1 << 12,
+}
+
+/// The facts of one request, as a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RequestFacts(u16);
+
+impl RequestFacts {
+    /// Reads a request's fields, once.
+    #[must_use]
+    pub fn scan(request: &HeaderMap) -> Self {
+        let mut facts = Self::default();
+        for (name, value) in request {
+            match classify(name.as_str().as_bytes()) {
+                Class::Plain => {}
+                Class::Says(fact) => facts.0 |= fact as u16,
+                Class::Host => facts.add_host(),
+                Class::CacheControl => facts.read_cache_control(value),
+                Class::Connection => facts.read_connection(value),
+            }
+        }
+        facts
+    }
+
+    /// Whether the request says this.
+    #[must_use]
+    pub const fn has(self, fact: Fact) -> bool {
+        self.0 & fact as u16 != 0
+    }
+
+    /// Whether the request says any of these.
+    pub(crate) fn has_any(self, facts: &[Fact]) -> bool {
+        facts.iter().any(|&fact| self.has(fact))
+    }
+
+    fn add(&mut self, fact: Fact) {
+        self.0 |= fact as u16;
+    }
+
+    fn add_host(&mut self) {
+        if self.has(Fact::Host) {
+            self.add(Fact::DuplicateHost);
+        }
+        self.add(Fact::Host);
+    }
+
+    #[cold]
+    fn read_cache_control(&mut self, line: &HeaderValue) {
+        let mut directives = CacheControl::default();
+        directives.read(line.as_bytes());
+        if directives.no_store || directives.malformed {
+            self.add(Fact::NoStore);
+        }
+    }
+
+    fn read_connection(&mut self, line: &HeaderValue) {
+        if line != "keep-alive"
+            && members(line.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        {
+            self.add(Fact::Upgrade);
+        }
+    }
+}
+
+/// Request fields that change which service answers, or how it writes its links: an attacker who can set one must not
+/// be able to choose what others are served. Where one is present it belongs to the key.
+///
+/// Fields whose name starts with `x-middleware-`, `x-invoke-` or `next-router-` count as well. Fields that name the client's
+/// address (X-Forwarded-For, X-Real-IP, ..) do not: keyed, they would give each client a cache of its own.
+pub const ROUTING_FIELDS: [&str; 31] = [
+    "forwarded",
+    "front-end-https",
+    "next-action",
+    "next-hmr-refresh",
+    "next-url",
+    "rsc",
+    "x-envoy-original-path",
+    "x-forwarded-host",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-host",
+    "x-http-host-override",
+    "x-matched-path",
+    "x-nextjs-data",
+    "x-now-route-matches",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-prerender-revalidate",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-script-name",
+    "x-url-scheme",
+];
+
+/// Whether this request field is one of [`ROUTING_FIELDS`] or starts like one.
+#[must_use]
+pub fn is_routing_field(name: &HeaderName) -> bool {
+    matches!(classify(name.as_str().as_bytes()), Class::Says(Fact::Routing))
+}
+
+/// What a field's name alone tells.
+enum Class {
+    Plain,
+    Says(Fact),
+    Host,
+    CacheControl,
+    Connection,
+}
+
+/// Patterns of byte strings compile to a jump on the length and then on single bytes; names that mean nothing here
+/// leave after two or three comparisons.
+fn classify(name: &[u8]) -> Class {
+    let fact = match name {
+        b"host" => return Class::Host,
+        b"connection" => return Class::Connection,
+        b"cache-control" => return Class::CacheControl,
+        b"cookie" => Fact::Cookie,
+        b"authorization" => Fact::Authorization,
+        b"proxy-authorization" | b"x-api-key" | b"api-key" | b"x-auth-token" => Fact::ApiKey,
+        b"range" => Fact::Range,
+        b"if-range" => Fact::IfRange,
+        b"if-none-match" | b"if-modified-since" => Fact::Conditional,
+        b"if-match" | b"if-unmodified-since" => Fact::Precondition,
+        b"upgrade" => Fact::Upgrade,
+        b"x-http-method-override" | b"x-http-method" | b"x-method-override" => Fact::MethodOverride,
+        b"forwarded"
+        | b"front-end-https"
+        | b"next-action"
+        | b"next-hmr-refresh"
+        | b"next-url"
+        | b"rsc"
+        | b"x-envoy-original-path"
+        | b"x-forwarded-host"
+        | b"x-forwarded-path"
+        | b"x-forwarded-port"
+        | b"x-forwarded-prefix"
+        | b"x-forwarded-proto"
+        | b"x-forwarded-protocol"
+        | b"x-forwarded-scheme"
+        | b"x-forwarded-server"
+        | b"x-forwarded-ssl"
+        | b"x-forwarded-uri"
+        | b"x-forwarded-url"
+        | b"x-host"
+        | b"x-http-host-override"
+        | b"x-matched-path"
+        | b"x-nextjs-data"
+        | b"x-now-route-matches"
+        | b"x-original-host"
+        | b"x-original-uri"
+        | b"x-original-url"
+        | b"x-prerender-revalidate"
+        | b"x-rewrite-url"
+        | b"x-scheme"
+        | b"x-script-name"
+        | b"x-url-scheme" => Fact::Routing,
+        [b'x', b'-', b'm', rest @ ..] if rest.starts_with(b"iddleware-") => Fact::Routing,
+        [b'x', b'-', b'i', rest @ ..] if rest.starts_with(b"nvoke-") => Fact::Routing,
+        [b'n', b'e', b'x', b't', rest @ ..] if rest.starts_with(b"-router-") => Fact::Routing,
+        _ => return Class::Plain,
+    };
+    Class::Says(fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_routing_field_is_recognised() {
+        for name in ROUTING_FIELDS {
+            assert!(is_routing_field(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! How long a response is fresh, and who said so.
+//!
+//! The order is: the handler's annotation, the response's own fields, the route's TTL. A cache that is told nothing
+//! stores nothing.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use forebay_policy::directives::CacheControl;
+//! use forebay_policy::freshness::{Explicit, Granted, Source, assign};
+//! use http::{HeaderMap, HeaderValue, StatusCode, header};
+//!
+//! let mut response = HeaderMap::new();
+//! response.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=600, s-maxage=60"));
+//! let directives = CacheControl::parse(&response);
+//! let explicit = Explicit::of(&directives, &response, SystemTime::UNIX_EPOCH);
+//!
+//! // The route grants five minutes, but the response speaks for itself.
+//! let granted = Granted { handler: None, route: Some(Duration::from_secs(300)) };
+//! let assigned = assign(explicit, granted, StatusCode::OK)?;
+//! assert_eq!(assigned.source, Source::CacheControl);
+//! assert_eq!(assigned.freshness, Duration::from_secs(60));
+//! # Ok::<(), forebay_policy::reason::Reason>(())
+//! ```
+
+use std::time::{Duration, SystemTime};
+
+use http::header::EXPIRES;
+use http::{HeaderMap, StatusCode};
+
+use crate::age::{date, http_date};
+use crate::directives::CacheControl;
+use crate::reason::Reason;
+use crate::syntax::MAX_SECONDS;
+
+/// The longest a route's TTL keeps a 404 or 410: what is missing now may soon be there.
+pub const NOT_FOUND_TTL: Duration = Duration::from_secs(60);
+
+/// Where a freshness lifetime came from.
+///
+/// The numbers are stable: entries in L2 carry them.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The handler annotated this very response.
+    Handler = 0,
+    /// `s-maxage` or `max-age` in the response.
+    CacheControl = 1,
+    /// Expires in the response.
+    Expires = 2,
+    /// The route's TTL, or the default.
+    Route = 3,
+}
+
+impl Source {
+    /// Returns the name that logs print.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::CacheControl => "cache-control",
+            Self::Expires => "expires",
+            Self::Route => "route",
+        }
+    }
+
+    /// Returns the number of this source.
+    #[must_use]
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the source with this number, if there is one.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Handler),
+            1 => Some(Self::CacheControl),
+            2 => Some(Self::Expires),
+            3 => Some(Self::Route),
+            _ => None,
+        }
+    }
+}
+
+/// Freshness granted by the service's own configuration and code, beside what the response's fields say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// What the handler said about this response. Outranks the response's fields.
+    pub handler: Option<Duration>,
+    /// What the route, or the default, says about all of its responses. Applies where nothing else does.
+    pub route: Option<Duration>,
+}
+
+/// The freshness lifetime that the response's own fields give.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Explicit {
+    /// From `s-maxage` or `max-age`.
+    CacheControl(Duration),
+    /// From Expires.
+    Expires(Duration),
+}
+
+impl Explicit {
+    /// Reads the freshness lifetime for a shared cache; `None` when the response gives none.
+    #[must_use]
+    pub fn of(directives: &CacheControl, response: &HeaderMap, received: SystemTime) -> Option<Self> {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+        //# If the cache is shared and the s-maxage response directive (Section 5.2.2.10) is present, use
+        //# its value, or
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+        //# If the max-age response directive (Section 5.2.2.1) is present, use its value, or
+        if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
+            return Some(Self::CacheControl(Duration::from_secs(u64::from(seconds))));
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+        //# If the Expires response header field (Section 5.3) is present, use its value minus the value of
+        //# the Date response header field (using the time the message was received if it is not present,
+        //# as per Section 6.6.1 of [HTTP]), or
+        let expires = expires(response)?;
+        let from = date(response).unwrap_or(received);
+        Some(Self::Expires(expires.and_then(|at| at.duration_since(from).ok()).unwrap_or(Duration::ZERO)))
+    }
+}
+
+/// Expires, if present; `Some(None)` for one that is no date or has several values, which means expired.
+fn expires(response: &HeaderMap) -> Option<Option<SystemTime>> {
+    let mut lines = response.get_all(EXPIRES).iter();
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.3
+    //# A cache recipient MUST interpret invalid date formats, especially the value "0", as representing a
+    //# time in the past (i.e., "already expired").
+    let first = http_date(lines.next()?);
+    let agreed = lines.all(|line| http_date(line) == first);
+    Some(first.filter(|_| agreed))
+}
+
+/// A freshness lifetime and where it came from.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// How long the response is fresh, counted from its generation.
+    pub freshness: Duration,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// Decides which freshness lifetime holds.
+///
+/// # Errors
+///
+/// [`Reason::NoFreshness`] when nobody gives one, [`Reason::Status`] when only the route does and the status code is
+/// not one that a route's TTL covers.
+pub fn assign(explicit: Option<Explicit>, granted: Granted, status: StatusCode) -> Result<Assigned, Reason> {
+    let (freshness, source) = match (granted.handler, explicit, granted.route) {
+        (Some(ttl), ..) => (ttl, Source::Handler),
+        (None, Some(Explicit::CacheControl(lifetime)), _) => (lifetime, Source::CacheControl),
+        (None, Some(Explicit::Expires(lifetime)), _) => (lifetime, Source::Expires),
+        (None, None, Some(ttl)) => (route_ttl(ttl, status)?, Source::Route),
+        (None, None, None) => return Err(Reason::NoFreshness),
+    };
+    Ok(Assigned { freshness: freshness.min(Duration::from_secs(u64::from(MAX_SECONDS))), source })
+}
+
+/// A route means its good answers; errors and empty answers are stored only where the response itself says so.
+fn route_ttl(ttl: Duration, status: StatusCode) -> Result<Duration, Reason> {
+    match status.as_u16() {
+        200 | 203 | 301 | 308 => Ok(ttl),
+        404 | 410 => Ok(ttl.min(NOT_FOUND_TTL)),
+        _ => Err(Reason::Status),
+    }
+}

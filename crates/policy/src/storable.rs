@@ -1,0 +1,354 @@
+//! Whether a response may be stored, and what is kept of it.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use forebay_policy::age::Times;
+//! use forebay_policy::credentials::Credentials;
+//! use forebay_policy::freshness::Granted;
+//! use forebay_policy::reason::Reason;
+//! use forebay_policy::storable::{Exchange, Options, Storability, storability};
+//! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+//!
+//! let request = HeaderMap::new();
+//! let mut response = HeaderMap::new();
+//! response.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+//! response.insert(header::SET_COOKIE, HeaderValue::from_static("session=1"));
+//! let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+//! let exchange = Exchange {
+//!     method: &Method::GET,
+//!     request: &request,
+//!     status: StatusCode::OK,
+//!     response: &response,
+//!     times: Times { requested: now, received: now },
+//! };
+//! assert_eq!(
+//!     storability(&exchange, Granted::default(), Credentials::default(), &Options::default()),
+//!     Storability::Unstorable(Reason::SetCookie),
+//! );
+//! ```
+
+use std::time::Duration;
+
+use http::header::{
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::age::{Times, initial_age};
+use crate::credentials::Credentials;
+use crate::directives::CacheControl;
+use crate::freshness::{Assigned, Explicit, Granted, Source, assign};
+use crate::reason::Reason;
+use crate::syntax::members;
+
+/// One request and its answer, as the origin gave it: fields of the connection still in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The request's fields, as the origin saw them.
+    pub request: &'a HeaderMap,
+    /// The response's status code.
+    pub status: StatusCode,
+    /// The response's fields.
+    pub response: &'a HeaderMap,
+    /// When the exchange happened.
+    pub times: Times,
+}
+
+/// What the service allows beyond the defaults.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Stores errors that a field outside the key can provoke (400, 405, 431, ..) when the response gives them
+    /// freshness. Off by default: one client's broken request must not be everybody's answer.
+    pub store_request_errors: bool,
+}
+
+/// Whether a response may be stored.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storability {
+    /// It may, and this is how long and for whom it is good.
+    Storable(Lifetime),
+    /// It may not.
+    Unstorable(Reason),
+}
+
+/// How long a stored response is good, and for whom: computed once when it is stored, compared on every hit.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// How long the response is fresh, counted from its generation.
+    pub freshness: Duration,
+    /// How old it was when it arrived.
+    pub initial_age: Duration,
+    /// Who said how long it is fresh.
+    pub source: Source,
+    /// Whose requests it may answer.
+    pub audience: Audience,
+}
+
+impl Lifetime {
+    /// Puts a lifetime together again from what L2 kept of it.
+    #[must_use]
+    pub const fn new(freshness: Duration, initial_age: Duration, source: Source, audience: Audience) -> Self {
+        Self { freshness, initial_age, source, audience }
+    }
+
+    /// The credential that keeps this response from answering a request, if one does.
+    pub(crate) const fn refuses(&self, credentials: Credentials) -> Option<Reason> {
+        let (authorized, cookies) = match self.audience {
+            Audience::Anyone => (true, true),
+            Audience::Unauthorized => (false, true),
+            Audience::WithoutCookies => (true, false),
+            Audience::Anonymous => (false, false),
+        };
+        if credentials.authorization() && !authorized {
+            return Some(Reason::Authorization);
+        }
+        if credentials.cookie() && !cookies {
+            return Some(Reason::Cookie);
+        }
+        None
+    }
+}
+
+/// Whose requests a stored response may answer.
+///
+/// The numbers are stable: entries in L2 carry them.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Requests without credentials only.
+    Anonymous = 0,
+    /// Requests without Authorization and its kin; cookies do not matter.
+    Unauthorized = 1,
+    /// Requests without cookies; Authorization does not matter.
+    WithoutCookies = 2,
+    /// All requests.
+    Anyone = 3,
+}
+
+impl Audience {
+    /// Returns the number of this audience.
+    #[must_use]
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the audience with this number, if there is one.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Anonymous),
+            1 => Some(Self::Unauthorized),
+            2 => Some(Self::WithoutCookies),
+            3 => Some(Self::Anyone),
+            _ => None,
+        }
+    }
+
+    fn of(directives: &CacheControl, source: Source) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+        //# In this specification, the following response directives have such an effect: must-revalidate (
+        //# Section 5.2.2.2), public (Section 5.2.2.9), and s-maxage (Section 5.2.2.10).
+        //
+        // Under a route's TTL the response has said nothing about time, so must-revalidate alone permits nothing.
+        let authorized = directives.public
+            || directives.s_maxage.is_some()
+            || (directives.must_revalidate && source != Source::Route);
+        // A route cannot know which cookies its handlers read; a response that speaks for itself can.
+        let cookies = source != Source::Route;
+        match (authorized, cookies) {
+            (true, true) => Self::Anyone,
+            (false, true) => Self::Unauthorized,
+            (true, false) => Self::WithoutCookies,
+            (false, false) => Self::Anonymous,
+        }
+    }
+}
+
+/// Judges whether a response may be stored.
+///
+/// Vary is judged apart, by [`Vary::parse`](crate::variant::Vary::parse).
+#[must_use]
+pub fn storability(
+    exchange: &Exchange<'_>,
+    granted: Granted,
+    credentials: Credentials,
+    options: &Options,
+) -> Storability {
+    match lifetime(exchange, granted, credentials, options) {
+        Ok(lifetime) => Storability::Storable(lifetime),
+        Err(reason) => Storability::Unstorable(reason),
+    }
+}
+
+fn lifetime(
+    exchange: &Exchange<'_>,
+    granted: Granted,
+    credentials: Credentials,
+    options: &Options,
+) -> Result<Lifetime, Reason> {
+    let directives = CacheControl::parse(exchange.response);
+    request_permits(exchange)?;
+    status_permits(exchange.status, &directives, options)?;
+    response_permits(exchange.response, &directives)?;
+
+    let explicit = Explicit::of(&directives, exchange.response, exchange.times.received);
+    let Assigned { freshness, source } = assign(explicit, granted, exchange.status)?;
+    let initial_age = initial_age(exchange.response, exchange.times);
+    let lifetime = Lifetime::new(freshness, initial_age, source, Audience::of(&directives, source));
+
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# if the cache is shared: the Authorization header field is not present in the request (see
+    //# Section 11.6.2 of [HTTP]) or a response directive is present that explicitly allows shared
+    //# caching (see Section 3.5); and
+    if let Some(reason) = lifetime.refuses(credentials) {
+        return Err(reason);
+    }
+    if initial_age >= freshness {
+        return Err(Reason::Expired);
+    }
+    Ok(lifetime)
+}
+
+fn request_permits(exchange: &Exchange<'_>) -> Result<(), Reason> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# the request method is understood by the cache;
+    if exchange.method != Method::GET {
+        return Err(Reason::Method);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.5
+    //# The no-store request directive indicates that a cache MUST NOT store any part of either this
+    //# request or any response to it.
+    let directives = CacheControl::parse(exchange.request);
+    if directives.no_store || directives.malformed {
+        return Err(Reason::RequestNoStore);
+    }
+    Ok(())
+}
+
+fn status_permits(status: StatusCode, directives: &CacheControl, options: &Options) -> Result<(), Reason> {
+    match status.as_u16() {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+        //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
+        //# the Range and Content-Range header fields
+        206 => Err(Reason::PartialContent),
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# the response status code is final (see Section 15 of [HTTP]);
+        ..200 | 304 | 600.. => Err(Reason::Status),
+        400 | 405 | 408 | 411..=417 | 421 | 426 | 428 | 429 | 431 if !options.store_request_errors => {
+            Err(Reason::RequestError)
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# if the response status code is 206 or 304, or the must-understand cache directive (see Section
+        //# 5.2.2.3) is present: the cache understands the response status code;
+        code if directives.must_understand && !is_understood(code) => Err(Reason::MustUnderstand),
+        _ => Ok(()),
+    }
+}
+
+/// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
+fn is_understood(code: u16) -> bool {
+    matches!(code, 200..=205 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+fn response_permits(response: &HeaderMap, directives: &CacheControl) -> Result<(), Reason> {
+    if directives.malformed {
+        return Err(Reason::MalformedCacheControl);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# the no-store cache directive is not present in the response (see Section 5.2.2.5);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+    //= type=TODO
+    //# When a cache that implements the must-understand directive receives a response that includes it,
+    //# the cache SHOULD ignore the no-store directive if it understands and implements the status code's
+    //# caching requirements.
+    if directives.no_store {
+        return Err(Reason::NoStore);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# if the cache is shared: the private response directive is either not present or allows a shared
+    //# cache to store a modified response; see Section 5.2.2.7);
+    if directives.private {
+        return Err(Reason::Private);
+    }
+    // RFC 9111, 7.3: Set-Cookie does not inhibit caching. A cookie handed to everyone is a session handed to everyone,
+    // so here it does.
+    if response.contains_key(SET_COOKIE) {
+        return Err(Reason::SetCookie);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
+    //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
+    //# response MUST NOT be used to satisfy any other request without forwarding it for validation and
+    //# receiving a successful response; see Section 4.3.
+    if directives.no_cache {
+        return Err(Reason::NoCache);
+    }
+    if response.contains_key(CONTENT_RANGE) {
+        return Err(Reason::PartialContent);
+    }
+    Ok(())
+}
+
+/// Takes the fields that belong to the connection from a response that is to be stored.
+///
+/// Call it after [`storability`]: what Connection names must not be able to hide from the judgement.
+pub fn strip_hop_by_hop(response: &mut HeaderMap) {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+    //# Intermediaries MUST parse a received Connection header field before a message is forwarded and, for
+    //# each connection-option in this field, remove any header or trailer field(s) from the message with
+    //# the same name as the connection-option, and then remove the Connection header field itself (or
+    //# replace it with the intermediary's own control options for the forwarded message).
+    let lines = response.get_all(CONNECTION).iter();
+    let options = lines.flat_map(|line| members(line.as_bytes()));
+    let named: Vec<_> = options.filter_map(|option| HeaderName::from_bytes(option).ok()).collect();
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+    //= type=exception
+    //= reason=Who can write Connection must not be able to turn a stored response into another one.
+    //# A sender MUST NOT send a connection option corresponding to a field that is intended for all
+    //# recipients of the content.
+    for name in named.iter().filter(|name| !END_TO_END.contains(name)) {
+        response.remove(name);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+    //# Header fields that are specific to the proxy that a cache uses when forwarding a request MUST
+    //# NOT be stored, unless the cache incorporates the identity of the proxy into the cache key.
+    for name in HOP_BY_HOP {
+        response.remove(name);
+    }
+}
+
+/// Fields that no Connection field can remove: they frame the message, or caching rests on them.
+const END_TO_END: [HeaderName; 12] = [
+    AGE,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    EXPIRES,
+    HOST,
+    LAST_MODIFIED,
+    SET_COOKIE,
+    VARY,
+];
+
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
