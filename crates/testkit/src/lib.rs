@@ -3,7 +3,9 @@
 //! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
 //! - [`resp`]: Redis' wire protocol, as far as tests need it.
+//!
+//! Modules import only what stands above them in this list; `cargo xtask check` enforces it.
 
-pub mod proxy;
-pub mod redis;
 pub mod resp;
+pub mod redis;
+pub mod proxy;
