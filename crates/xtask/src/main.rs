@@ -1,2 +1,59 @@
-//! Project tasks.
-fn main() {}
+//! Forebay's project tasks: `cargo xtask test` and `cargo xtask check`.
+
+mod source;
+mod sizes;
+mod imports;
+mod manifest;
+mod run;
+mod redis;
+mod check;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use run::Failure;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<(), Failure> {
+    let Some((task, rest)) = args.split_first() else {
+        return Err(Failure::usage(format!("no task named\n\n{HELP}")));
+    };
+    if rest.iter().take_while(|arg| *arg != "--").any(|arg| is_help(arg)) || is_help(task) {
+        println!("{HELP}");
+        return Ok(());
+    }
+    match task.as_str() {
+        "test" => test::run(&test::Options::parse(rest)?),
+        "check" => match rest.first() {
+            None => check::run(),
+            Some(arg) => Err(Failure::usage(format!("`check` takes no argument, got `{arg}`"))),
+        },
+        other => Err(Failure::usage(format!("no task `{other}`; there are `test` and `check`\n\n{HELP}"))),
+    }
+}
+
+fn is_help(arg: &str) -> bool {
+    matches!(arg, "--help" | "-h" | "help")
+}
+
+const HELP: &str = "\
+Usage: cargo xtask <task>
+
+  test [--yes] [-- ARGS]   Run unit, property, integration and doc tests of the workspace (benches excepted).
+                           Where redis-server 7 or later is missing, the package manager's command is named
+                           and run after a question; with --yes or CI=true without one.
+                           ARGS go to the test runner (cargo-nextest where installed, else cargo test), for
+                           instance a name to filter by; doc tests are left out then.
+  check                    Formatting, import direction, dependencies, lints, docs, each feature alone.
+  --help                   This text.";
