@@ -8,6 +8,7 @@
 
 pub mod coherence;
 pub mod entry;
+pub mod frame;
 pub mod key;
 pub mod l2;
 pub mod tag;

@@ -1,0 +1,318 @@
+//! Frames against fixed files, damage and hostile input.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use forebay_core::entry::Encoded;
+use forebay_core::frame::{self, FrameError, Header};
+use forebay_core::key::Secrets;
+use forebay_core::l2::Incarnation;
+use forebay_core::tag::{Ident, MAX_IDENTS};
+use proptest::prelude::*;
+
+const MAX_LEN: usize = 8 << 20;
+const KEY: &[u8] = b"the canonical key";
+/// Everything before the description.
+const HEAD: usize = 26;
+
+fn secrets() -> Secrets {
+    Secrets::new("golden", None)
+}
+
+fn header() -> Header {
+    Header {
+        incarnation: Incarnation(*b"incarnation-0001"),
+        stamp: 1_763_712_000_000_001,
+        idents: vec![Ident::from_bytes(*b"ident-number-one"), Ident::from_bytes([0xff; 16])],
+        born: UNIX_EPOCH + Duration::from_millis(1_763_712_000_123),
+        lifetime: Duration::from_millis(60_500),
+    }
+}
+
+fn value() -> Encoded {
+    Encoded {
+        meta: Bytes::from_static(b"\x93\xcc\xc8\x90\x00"),
+        body: Bytes::from_static(b"{\"id\":42,\"title\":\"A forebay\"}\n"),
+    }
+}
+
+fn encode(header: &Header, value: &Encoded) -> Bytes {
+    frame::encode(&secrets(), KEY, header, value, MAX_LEN).unwrap()
+}
+
+fn decode(bytes: &[u8]) -> Result<(Header, Encoded), FrameError> {
+    frame::decode(&secrets(), KEY, bytes, MAX_LEN)
+}
+
+/// A frame around any description, sealed as docs/wire.md says: written anew so that the format is checked twice.
+fn sealed(meta: &[u8], body: &[u8]) -> Vec<u8> {
+    let secrets = secrets();
+    let mut bytes = b"FBAY\x01\x00".to_vec();
+    bytes.extend(u32::try_from(meta.len()).unwrap().to_le_bytes());
+    let mut hasher = blake3::Hasher::new_keyed(secrets.frame());
+    for part in [&secrets.check(KEY)[..], &bytes, meta, body] {
+        hasher.update(part);
+    }
+    bytes.extend(&hasher.finalize().as_bytes()[..16]);
+    bytes.extend(meta);
+    bytes.extend(body);
+    bytes
+}
+
+/// The fields of the description in MessagePack, by name, to leave out and to add to.
+fn fields() -> Vec<(&'static str, Vec<u8>)> {
+    fn bin(bytes: &[u8]) -> Vec<u8> {
+        [&[0xc4, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    }
+    fn uint(n: u64) -> Vec<u8> {
+        [&[0xcf][..], &n.to_be_bytes()].concat()
+    }
+    let idents = header().idents.iter().flat_map(|ident| *ident.as_bytes()).collect::<Vec<u8>>();
+    vec![
+        ("incarnation", bin(b"incarnation-0001")),
+        ("stamp", uint(1_763_712_000_000_001)),
+        ("idents", bin(&idents)),
+        ("born", uint(1_763_712_000_123)),
+        ("lifetime", uint(60_500)),
+        ("value", bin(&value().meta)),
+    ]
+}
+
+fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | u8::try_from(fields.len()).unwrap()];
+    for (name, value) in fields {
+        bytes.push(0xa0 | u8::try_from(name.len()).unwrap());
+        bytes.extend(name.as_bytes());
+        bytes.extend(value);
+    }
+    bytes
+}
+
+#[test]
+fn a_frame_of_version_1_decodes_and_encodes_byte_for_byte() {
+    let golden = include_bytes!("golden/frame-v1.bin");
+    assert_eq!(decode(golden), Ok((header(), value())));
+    assert_eq!(encode(&header(), &value()), golden[..]);
+}
+
+#[test]
+fn a_frame_of_version_1_under_a_secret_decodes_and_encodes_byte_for_byte() {
+    let golden = include_bytes!("golden/frame-v1-secret.bin");
+    let secrets = Secrets::new("golden", Some(b"a secret of the test's own"));
+    assert_eq!(frame::decode(&secrets, KEY, golden, MAX_LEN), Ok((header(), value())));
+    assert_eq!(frame::encode(&secrets, KEY, &header(), &value(), MAX_LEN).unwrap(), golden[..]);
+}
+
+#[test]
+fn the_description_may_be_written_by_anything_that_writes_messagepack() {
+    assert_eq!(decode(&sealed(&map(&fields()), &value().body)), Ok((header(), value())));
+    let mut turned = fields();
+    turned.reverse();
+    assert_eq!(decode(&sealed(&map(&turned), &value().body)), Ok((header(), value())));
+}
+
+#[test]
+fn a_frame_cut_at_any_byte_is_refused() {
+    let whole = encode(&header(), &value());
+    for len in 0..whole.len() {
+        let error = decode(&whole[..len]).unwrap_err();
+        let expected = match len {
+            0..HEAD => FrameError::TooShort,
+            _ if len < whole.len() - value().body.len() => FrameError::Length,
+            _ => FrameError::Checksum,
+        };
+        assert_eq!(error, expected, "cut at {len}");
+    }
+}
+
+#[test]
+fn a_frame_with_any_bit_flipped_is_refused() {
+    let whole = encode(&header(), &value());
+    for bit in 0..whole.len() * 8 {
+        let mut damaged = whole.to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let error = decode(&damaged).unwrap_err();
+        let expected = match bit / 8 {
+            0..4 => FrameError::Magic,
+            4 => FrameError::Version(damaged[4]),
+            5 => FrameError::Flags,
+            // A description that claims to be longer or shorter either leaves the frame or moves bytes to the body.
+            6..10 if error == FrameError::Length => FrameError::Length,
+            _ => FrameError::Checksum,
+        };
+        assert_eq!(error, expected, "bit {bit}");
+    }
+}
+
+#[test]
+fn a_frame_with_bytes_after_it_is_refused() {
+    let longer = [&encode(&header(), &value())[..], b"\n"].concat();
+    assert_eq!(decode(&longer), Err(FrameError::Checksum));
+}
+
+#[test]
+fn the_frame_of_another_key_namespace_or_secret_is_refused() {
+    let whole = encode(&header(), &value());
+    let at = |secrets: &Secrets, key: &[u8]| frame::decode(secrets, key, &whole, MAX_LEN);
+    assert_eq!(at(&secrets(), b"another canonical key"), Err(FrameError::Checksum));
+    assert_eq!(at(&Secrets::new("other", None), KEY), Err(FrameError::Checksum));
+    assert_eq!(at(&Secrets::new("golden", Some(b"s")), KEY), Err(FrameError::Checksum));
+}
+
+#[test]
+fn a_frame_over_the_limit_is_neither_written_nor_looked_at() {
+    let whole = encode(&header(), &value());
+    let len = whole.len();
+    let write = |max| frame::encode(&secrets(), KEY, &header(), &value(), max);
+    assert_eq!(write(len), Ok(whole.clone()));
+    for max in 0..len {
+        assert_eq!(write(max), Err(FrameError::TooLarge));
+        assert_eq!(frame::decode(&secrets(), KEY, &whole, max), Err(FrameError::TooLarge));
+    }
+    let garbage = vec![0; len];
+    assert_eq!(frame::decode(&secrets(), KEY, &garbage, len - 1), Err(FrameError::TooLarge));
+}
+
+#[test]
+fn a_decoded_value_does_not_hold_the_buffer_it_was_read_from() {
+    let read_buffer = encode(&header(), &value());
+    let (_, decoded) = decode(&read_buffer).unwrap();
+    let held = read_buffer.as_ptr_range();
+    assert!(!held.contains(&decoded.meta.as_ptr()) && !held.contains(&decoded.body.as_ptr()));
+    assert!(read_buffer.is_unique(), "nothing else refers to it");
+}
+
+#[test]
+fn a_field_of_a_later_version_is_passed_over() {
+    let mut added = fields();
+    added.insert(0, ("soft", vec![0x82, 0xa1, b'a', 0xc0, 0xa1, b'b', 0x91, 0x01]));
+    added.push(("hints", vec![0xc2]));
+    assert_eq!(decode(&sealed(&map(&added), &value().body)), Ok((header(), value())));
+}
+
+#[test]
+fn a_field_that_is_missing_doubled_or_of_another_type_is_an_error() {
+    for at in 0..fields().len() {
+        let name = fields()[at].0;
+        let mut missing = fields();
+        missing.remove(at);
+        assert_eq!(decode(&sealed(&map(&missing), b"")), Err(FrameError::Meta), "without {name}");
+        let mut doubled = fields();
+        doubled.push(fields()[at].clone());
+        assert_eq!(decode(&sealed(&map(&doubled), b"")), Err(FrameError::Meta), "twice {name}");
+        let mut wrong = fields();
+        wrong[at].1 = vec![0xc0];
+        assert_eq!(decode(&sealed(&map(&wrong), b"")), Err(FrameError::Meta), "nil as {name}");
+    }
+}
+
+#[test]
+fn bytes_after_the_description_are_an_error() {
+    for after in [&[0xc0][..], &[0xc1], &[0x91], &[0xdd, 0xff], b"\x00\x00"] {
+        let meta = [&map(&fields())[..], after].concat();
+        assert_eq!(decode(&sealed(&meta, b"")), Err(FrameError::Meta), "{after:02x?}");
+    }
+}
+
+#[test]
+fn more_idents_than_an_entry_may_carry_are_an_error_and_so_is_half_an_ident() {
+    let with = |len: usize| {
+        let mut fields = fields();
+        fields[2].1 = [&[0xc5][..], &u16::try_from(len).unwrap().to_be_bytes(), &vec![1; len]].concat();
+        decode(&sealed(&map(&fields), b"")).map(|(header, _)| header.idents.len())
+    };
+    assert_eq!(with(0), Ok(0));
+    assert_eq!(with(MAX_IDENTS * 16), Ok(MAX_IDENTS));
+    assert_eq!(with(MAX_IDENTS * 16 + 16), Err(FrameError::Idents));
+    assert_eq!(with(MAX_IDENTS * 16 - 1), Err(FrameError::Idents));
+
+    let many = Header { idents: vec![Ident::from_bytes([1; 16]); MAX_IDENTS + 1], ..header() };
+    let written = frame::encode(&secrets(), KEY, &many, &value(), MAX_LEN);
+    assert_eq!(written, Err(FrameError::Idents));
+}
+
+#[test]
+fn a_sealed_bomb_is_refused_without_harm() {
+    let nested = vec![0x91; 512 << 10];
+    let nested_maps = b"\x81\xa1a".repeat(512 << 10);
+    for claim in
+        [&nested[..], &nested_maps, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"]
+    {
+        assert_eq!(decode(&sealed(claim, b"")), Err(FrameError::Meta));
+        for at in 0..=fields().len() {
+            let mut bomb = fields();
+            match bomb.get_mut(at) {
+                Some(field) => field.1 = claim.to_vec(),
+                None => bomb.insert(0, ("unknown", claim.to_vec())),
+            }
+            assert_eq!(decode(&sealed(&map(&bomb), b"")), Err(FrameError::Meta));
+        }
+    }
+}
+
+#[test]
+fn times_at_the_ends_of_what_can_be_written_survive() {
+    let early = Header { born: UNIX_EPOCH - Duration::from_secs(5), lifetime: Duration::MAX, ..header() };
+    let (read, _) = decode(&encode(&early, &value())).unwrap();
+    assert_eq!((read.born, read.lifetime), (UNIX_EPOCH, Duration::from_millis(u64::MAX)));
+
+    let mut late = fields();
+    late[3].1 = vec![0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    // Whether a system can hold such a date differs; no system may panic.
+    assert!(matches!(decode(&sealed(&map(&late), b"")), Ok(_) | Err(FrameError::Meta)));
+}
+
+#[test]
+fn each_error_says_in_a_word_and_in_a_message_what_is_wrong() {
+    assert_eq!(FrameError::Version(9).as_str(), "version");
+    assert_eq!(FrameError::Version(9).to_string(), "invalid frame: version 9");
+    assert_eq!(FrameError::TooShort.to_string(), "invalid frame: too-short");
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_the_same(
+        incarnation: [u8; 16],
+        stamp: u64,
+        idents in prop::collection::vec(any::<[u8; 16]>().prop_map(Ident::from_bytes), 0..=MAX_IDENTS),
+        born in 0..1u64 << 45,
+        lifetime in 0..1u64 << 45,
+        meta in prop::collection::vec(any::<u8>(), 0..600),
+        body in prop::collection::vec(any::<u8>(), 0..4000),
+    ) {
+        let header = Header {
+            incarnation: Incarnation(incarnation),
+            stamp,
+            idents,
+            born: UNIX_EPOCH + Duration::from_millis(born),
+            lifetime: Duration::from_millis(lifetime),
+        };
+        let value = Encoded { meta: meta.into(), body: body.into() };
+        prop_assert_eq!(decode(&encode(&header, &value)), Ok((header, value)));
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(decode(&bytes).is_err());
+        let behind_the_magic = [b"FBAY\x01\x00", &bytes[..]].concat();
+        prop_assert!(decode(&behind_the_magic).is_err());
+    }
+
+    #[test]
+    fn any_sealed_description_is_refused(meta in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert_eq!(decode(&sealed(&meta, b"")), Err(FrameError::Meta));
+    }
+
+    #[test]
+    fn a_sealed_description_with_damage_never_panics(
+        at in 0usize..200,
+        with in prop::collection::vec(any::<u8>(), 1..9),
+    ) {
+        let mut meta = map(&fields());
+        let at = at % meta.len();
+        for (slot, byte) in meta[at..].iter_mut().zip(with) {
+            *slot = byte;
+        }
+        let _ = decode(&sealed(&meta, b""));
+    }
+}
