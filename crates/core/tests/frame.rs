@@ -1,5 +1,7 @@
 //! Frames against fixed files, damage and hostile input.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
