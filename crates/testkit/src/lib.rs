@@ -1,11 +1,15 @@
 //! Parts that Forebay's tests are built from.
 //!
+//! - [`history`]: judges afterwards whether anything stale was served.
+//! - [`origin`]: an origin that counts its calls and holds them until the test lets them go on.
 //! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
 //! - [`resp`]: Redis' wire protocol, as far as tests need it.
 //!
 //! Modules import only what stands above them in this list; `cargo xtask check` enforces it.
 
+pub mod history;
+pub mod origin;
 pub mod resp;
 pub mod redis;
 pub mod proxy;

@@ -1,0 +1,241 @@
+//! Was anything stale served? Tests write down every write and every read, and the checker judges afterwards.
+//!
+//! A read is stale when a write that it does not reflect had been invalidated, and the invalidation confirmed, longer
+//! before the read began than the guarantees allow: not at all for the instance that invalidated and for what L2
+//! answers, a lease for what another instance holds in its memory. All times are of one clock.
+//!
+//! ```
+//! use std::time::Duration;
+//! use forebay_core::time::Moment;
+//! use forebay_testkit::history::{HistoryChecker, Read, Tier, Write};
+//!
+//! let at = |millis: u64| Moment::from_nanos(millis * 1_000_000);
+//! let mut history = HistoryChecker::new();
+//! history.write(Write { key: "/a".into(), version: 1, issuer: 0, confirmed: at(100) });
+//! // Another instance still serves version 0 from L1, 50 ms later: within the lease.
+//! let read = Read { key: "/a".into(), version: 0, instance: 1, tier: Tier::L1, start: at(150) };
+//! history.read(read.clone());
+//! assert!(history.check(Duration::from_secs(2)).stale.is_empty());
+//! // The issuer itself has no such excuse.
+//! history.read(Read { instance: 0, ..read });
+//! assert_eq!(history.check(Duration::from_secs(2)).stale.len(), 1);
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use forebay_core::time::Moment;
+
+/// A write to the origin's data whose invalidation was confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// What was written.
+    pub key: String,
+    /// The version that the data has since.
+    pub version: u64,
+    /// The instance on which the invalidation was called.
+    pub issuer: usize,
+    /// When that call returned Ok.
+    pub confirmed: Moment,
+}
+
+/// An answer that a client was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// What was asked for.
+    pub key: String,
+    /// The version that was answered.
+    pub version: u64,
+    /// The instance that answered.
+    pub instance: usize,
+    /// Where it had the answer from.
+    pub tier: Tier,
+    /// When the client asked. When it had its answer does not matter: what was confirmed in between may be in it or
+    /// not.
+    pub start: Moment,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// The instance's own memory: L1, or the flight of another request.
+    L1,
+    /// The tier that all instances share.
+    L2,
+    /// The origin, asked for this read.
+    Origin,
+}
+
+/// Collects writes and reads and judges them. Tasks may collect on their own and be put together by
+/// [`HistoryChecker::absorb`].
+#[derive(Debug, Clone, Default)]
+pub struct HistoryChecker {
+    writes: HashMap<String, Vec<Write>>,
+    reads: Vec<Read>,
+}
+
+impl HistoryChecker {
+    /// An empty history.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes down a write.
+    pub fn write(&mut self, write: Write) {
+        self.writes.entry(write.key.clone()).or_default().push(write);
+    }
+
+    /// Writes down a read.
+    pub fn read(&mut self, read: Read) {
+        self.reads.push(read);
+    }
+
+    /// Adds what another checker has collected.
+    pub fn absorb(&mut self, other: Self) {
+        other.writes.into_values().flatten().for_each(|write| self.write(write));
+        self.reads.extend(other.reads);
+    }
+
+    /// Judges every read, with `bound` for what other instances than the issuer hold in their memory.
+    #[must_use]
+    pub fn check(&self, bound: Duration) -> Verdict {
+        let mut verdict = Verdict { reads: self.reads.len(), stale: vec![], longest_behind: Duration::ZERO };
+        for read in &self.reads {
+            let missed = self.missed(read);
+            let behind = missed.clone().map(|write| read.start.since(write.confirmed)).max();
+            verdict.longest_behind = verdict.longest_behind.max(behind.unwrap_or_default());
+            let inexcusable = missed.filter(|write| {
+                let allowed = allowed(read, write, bound);
+                read.start > write.confirmed.after(allowed)
+            });
+            // The earliest such write is the one that shows by how much the read was late.
+            if let Some(write) = inexcusable.min_by_key(|write| write.confirmed) {
+                verdict.stale.push(Stale { read: read.clone(), write: write.clone() });
+            }
+        }
+        verdict
+    }
+
+    /// The writes that had been confirmed when the read began and that its answer does not reflect.
+    fn missed(&self, read: &Read) -> impl Iterator<Item = &Write> + Clone {
+        let writes = self.writes.get(&read.key).map_or(&[][..], Vec::as_slice);
+        let (version, start) = (read.version, read.start);
+        writes.iter().filter(move |write| write.confirmed < start && version < write.version)
+    }
+}
+
+fn allowed(read: &Read, write: &Write, bound: Duration) -> Duration {
+    match read.tier {
+        Tier::L1 if read.instance != write.issuer => bound,
+        Tier::L1 | Tier::L2 | Tier::Origin => Duration::ZERO,
+    }
+}
+
+/// What [`HistoryChecker::check`] found. Its text is one line for each kind of finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// How many reads were judged.
+    pub reads: usize,
+    /// The reads that no guarantee excuses.
+    pub stale: Vec<Stale>,
+    /// The longest time between a confirmed invalidation and the start of a read that did not reflect it, excused
+    /// or not: how long the slowest instance took.
+    pub longest_behind: Duration,
+}
+
+/// A stale read and the earliest write that proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// What was served.
+    pub read: Read,
+    /// What should have been seen.
+    pub write: Write,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reads, stale, longest_behind } = self;
+        write!(f, "{} stale of {reads} reads, longest behind {longest_behind:?}", stale.len())?;
+        for Stale { read, write } in stale.iter().take(SHOWN) {
+            let late = read.start.since(write.confirmed);
+            write!(
+                f,
+                "\n  {} version {} from {:?} of instance {}, {late:?} after version {} was confirmed on instance {}",
+                read.key, read.version, read.tier, read.instance, write.version, write.issuer
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The first few findings tell what is wrong; thousands would bury it.
+const SHOWN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_millis(2_000);
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_nanos(millis * 1_000_000)
+    }
+
+    fn one_write_then(tier: Tier, instance: usize, start: u64, version: u64) -> Verdict {
+        let mut history = HistoryChecker::new();
+        history.write(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
+        history.read(Read { key: "k".into(), version, instance, tier, start: at(start) });
+        history.check(LEASE)
+    }
+
+    #[test]
+    fn a_stale_read_is_caught_on_the_issuer_and_from_l2_at_once() {
+        for (tier, instance) in [(Tier::L1, 0), (Tier::L2, 0), (Tier::L2, 1), (Tier::Origin, 1)] {
+            assert_eq!(one_write_then(tier, instance, 1_001, 4).stale.len(), 1, "{tier:?} of {instance}");
+            assert_eq!(one_write_then(tier, instance, 1_001, 5).stale.len(), 0, "{tier:?} of {instance}");
+        }
+    }
+
+    #[test]
+    fn another_instances_memory_has_the_lease_and_no_more() {
+        let excused = one_write_then(Tier::L1, 1, 3_000, 4);
+        assert_eq!((excused.stale.len(), excused.longest_behind), (0, LEASE));
+        let late = one_write_then(Tier::L1, 1, 3_001, 4);
+        assert_eq!(late.stale.len(), 1);
+        assert!(late.to_string().contains("2.001s after version 5 was confirmed"), "{late}");
+    }
+
+    #[test]
+    fn a_read_that_began_before_the_confirmation_may_see_either() {
+        assert!(one_write_then(Tier::L1, 0, 1_000, 4).stale.is_empty());
+        assert!(one_write_then(Tier::L1, 0, 1_000, 5).stale.is_empty());
+    }
+
+    #[test]
+    fn an_issuer_is_bound_by_its_own_writes_even_when_others_wrote_later() {
+        let mut history = HistoryChecker::new();
+        let write =
+            |version, issuer, confirmed| Write { key: "k".into(), version, issuer, confirmed: at(confirmed) };
+        let mut collected_elsewhere = HistoryChecker::new();
+        collected_elsewhere.write(write(1, 0, 1_000));
+        history.absorb(collected_elsewhere);
+        history.write(write(2, 1, 1_500));
+        let read = |version| Read { key: "k".into(), version, instance: 0, tier: Tier::L1, start: at(1_600) };
+        history.read(read(1));
+        assert!(history.check(LEASE).stale.is_empty(), "instance 0 need not have heard of version 2 yet");
+        history.read(read(0));
+        let verdict = history.check(LEASE);
+        assert_eq!((verdict.reads, verdict.stale.len(), verdict.stale[0].write.version), (2, 1, 1));
+    }
+
+    #[test]
+    fn keys_are_judged_apart() {
+        let mut history = HistoryChecker::new();
+        history.write(Write { key: "other".into(), version: 9, issuer: 0, confirmed: at(1) });
+        history.read(Read { key: "k".into(), version: 0, instance: 0, tier: Tier::L2, start: at(50) });
+        assert!(history.check(LEASE).stale.is_empty());
+    }
+}
