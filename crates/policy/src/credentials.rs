@@ -37,7 +37,7 @@ impl Credentials {
     #[must_use]
     pub fn of(facts: RequestFacts, request: &HeaderMap, fields: &CredentialFields) -> Self {
         let authorization = match &fields.names {
-            None => facts.has_any(&[Fact::Authorization, Fact::ApiKey]),
+            None => facts.has_any(DEFAULT_FIELDS),
             Some(names) => names.iter().any(|name| request.contains_key(name)),
         };
         Self { authorization, cookie: facts.has(Fact::Cookie) }
@@ -69,6 +69,8 @@ impl Credentials {
         Self { cookie: false, ..self }
     }
 }
+
+const DEFAULT_FIELDS: RequestFacts = RequestFacts::only(Fact::Authorization).and(Fact::ApiKey);
 
 /// The request fields that count as credentials beside Cookie.
 ///

@@ -26,6 +26,7 @@ use crate::syntax::members;
 /// One thing that a request's fields can say.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
 pub enum Fact {
     /// Authorization is present.
     Authorization = 1 << 0,
@@ -67,7 +68,7 @@ impl RequestFacts {
         for (name, value) in request {
             match classify(name.as_str().as_bytes()) {
                 Class::Plain => {}
-                Class::Says(fact) => facts.0 |= fact as u16,
+                Class::Says(fact) => facts.add(fact),
                 Class::Host => facts.add_host(),
                 Class::CacheControl => facts.read_cache_control(value),
                 Class::Connection => facts.read_connection(value),
@@ -83,12 +84,22 @@ impl RequestFacts {
     }
 
     /// Whether the request says any of these.
-    pub(crate) fn has_any(self, facts: &[Fact]) -> bool {
-        facts.iter().any(|&fact| self.has(fact))
+    pub(crate) const fn has_any(self, facts: Self) -> bool {
+        self.0 & facts.0 != 0
+    }
+
+    /// Adds one to the set.
+    pub(crate) const fn and(self, fact: Fact) -> Self {
+        Self(self.0 | fact as u16)
+    }
+
+    /// A set of one.
+    pub(crate) const fn only(fact: Fact) -> Self {
+        Self(fact as u16)
     }
 
     fn add(&mut self, fact: Fact) {
-        self.0 |= fact as u16;
+        *self = self.and(fact);
     }
 
     fn add_host(&mut self) {

@@ -120,7 +120,7 @@ fn bypassed(facts: RequestFacts, body: Body) -> Option<Reason> {
     if body == Body::Present {
         return Some(Reason::RequestBody);
     }
-    if !facts.has_any(&BYPASSED) {
+    if !facts.has_any(BYPASSED) {
         return None;
     }
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
@@ -138,8 +138,11 @@ fn bypassed(facts: RequestFacts, body: Body) -> Option<Reason> {
     reasons.into_iter().find_map(|(fact, reason)| facts.has(fact).then_some(reason))
 }
 
-const BYPASSED: [Fact; 5] =
-    [Fact::DuplicateHost, Fact::MethodOverride, Fact::Upgrade, Fact::Range, Fact::Precondition];
+const BYPASSED: RequestFacts = RequestFacts::only(Fact::DuplicateHost)
+    .and(Fact::MethodOverride)
+    .and(Fact::Upgrade)
+    .and(Fact::Range)
+    .and(Fact::Precondition);
 
 /// Whether a stored response is fresh.
 #[non_exhaustive]

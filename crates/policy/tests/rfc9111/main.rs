@@ -1,0 +1,13 @@
+//! RFC 9111, section by section: each test cites the sentence that it proves.
+
+mod cache_status;
+mod properties;
+mod section_3;
+mod section_4;
+mod section_4_1;
+mod section_4_2;
+mod section_4_3;
+mod section_4_4;
+mod section_5_2;
+mod security;
+mod support;

@@ -1,0 +1,157 @@
+//! Section 3: what may be stored.
+
+use forebay_policy::reason::Reason;
+use forebay_policy::storable::{Audience, strip_hop_by_hop};
+use http::Method;
+
+use crate::support::{Case, fields};
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# the request method is understood by the cache;
+#[test]
+fn only_answers_to_get_are_stored() {
+    Case::cache_control("max-age=60").stored_for(60);
+    for method in
+        [Method::HEAD, Method::POST, Method::PUT, Method::OPTIONS, Method::from_bytes(b"PURGE").unwrap()]
+    {
+        Case::cache_control("max-age=60").method(method).refused(Reason::Method);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# the response status code is final (see Section 15 of [HTTP]);
+#[test]
+fn interim_and_unknown_classes_of_status_are_not_stored() {
+    for status in [100, 101, 103, 199, 600, 999] {
+        Case::cache_control("max-age=60").status(status).refused(Reason::Status);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the response status code is 206 or 304, or the must-understand cache directive (see Section
+//# 5.2.2.3) is present: the cache understands the response status code;
+#[test]
+fn a_status_that_must_be_understood_and_is_not_is_refused() {
+    Case::cache_control("max-age=60").status(304).refused(Reason::Status);
+    Case::cache_control("max-age=60").status(299).stored_for(60);
+    Case::cache_control("max-age=60, must-understand").status(299).refused(Reason::MustUnderstand);
+    Case::cache_control("max-age=60, must-understand").status(200).stored_for(60);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# the no-store cache directive is not present in the response (see Section 5.2.2.5);
+#[test]
+fn no_store_wins_over_all_freshness() {
+    for value in [
+        "no-store",
+        "No-Store, max-age=60",
+        "public, s-maxage=60, no-store",
+        "no-store=x",
+        "no-store=\"a,b\"",
+    ] {
+        Case::cache_control(value).route(60).handler(60).refused(Reason::NoStore);
+    }
+    Case::cache_control("must-understand, no-store, max-age=60").refused(Reason::NoStore);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the cache is shared: the private response directive is either not present or allows a shared
+//# cache to store a modified response; see Section 5.2.2.7);
+#[test]
+fn private_wins_over_all_freshness() {
+    for value in
+        ["private", "PRIVATE, s-maxage=60", "private=\"set-cookie\", max-age=60", "private=x-user, public"]
+    {
+        Case::cache_control(value).route(60).handler(60).refused(Reason::Private);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# the response contains at least one of the following:
+#[test]
+fn a_response_without_explicit_freshness_needs_the_route_to_grant_it() {
+    Case::response(&[]).refused(Reason::NoFreshness);
+    Case::cache_control("public").refused(Reason::NoFreshness);
+    Case::response(&[("last-modified", "Mon, 01 Dec 2025 00:00:00 GMT")]).refused(Reason::NoFreshness);
+    Case::response(&[]).route(30).stored_for(30);
+    Case::cache_control("public").route(30).stored_for(30);
+}
+
+#[test]
+fn a_route_grants_freshness_to_good_answers_and_little_to_missing_ones() {
+    for status in [200, 203, 301, 308] {
+        Case::response(&[]).status(status).route(300).stored_for(300);
+    }
+    for status in [404, 410] {
+        Case::response(&[]).status(status).route(300).stored_for(60);
+        Case::response(&[]).status(status).route(20).stored_for(20);
+    }
+    for status in [201, 204, 300, 302, 303, 307, 401, 403, 451, 500, 501, 502, 503, 504] {
+        Case::response(&[]).status(status).route(300).refused(Reason::Status);
+        Case::cache_control("max-age=300").status(status).stored_for(300);
+        Case::response(&[]).status(status).handler(300).stored_for(300);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Caches MUST include all received response header fields — including unrecognized ones — when
+//# storing a response; this assures that new HTTP header fields can be successfully deployed.
+#[test]
+fn fields_of_the_connection_are_taken_out_and_all_others_stay() {
+    let mut response = fields(&[
+        ("connection", "close, X-Hop"),
+        ("connection", "keep-alive,, x-other"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-authenticate", "Basic"),
+        ("proxy-authentication-info", "x"),
+        ("proxy-authorization", "x"),
+        ("proxy-connection", "close"),
+        ("te", "trailers"),
+        ("trailer", "etag"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("x-hop", "1"),
+        ("x-other", "2"),
+        ("x-unknown", "first"),
+        ("x-unknown", "second"),
+    ]);
+    strip_hop_by_hop(&mut response);
+    assert_eq!(response, fields(&[("x-unknown", "first"), ("x-unknown", "second")]));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+//= type=test
+//# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
+//# the Range and Content-Range header fields
+#[test]
+fn partial_content_is_not_stored() {
+    Case::cache_control("max-age=60").status(206).refused(Reason::PartialContent);
+    Case::response(&[("cache-control", "max-age=60"), ("content-range", "bytes 0-9/100")])
+        .refused(Reason::PartialContent);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+//= type=test
+//# In this specification, the following response directives have such an effect: must-revalidate (
+//# Section 5.2.2.2), public (Section 5.2.2.9), and s-maxage (Section 5.2.2.10).
+#[test]
+fn an_answer_to_an_authenticated_request_needs_the_response_to_permit_sharing() {
+    let bearer: &[(&str, &str)] = &[("authorization", "Bearer abc")];
+    for value in ["max-age=60, public", "s-maxage=60", "max-age=60, must-revalidate"] {
+        assert_eq!(Case::cache_control(value).request(bearer).stored().audience, Audience::Anyone, "{value}");
+    }
+    for value in ["max-age=60", "max-age=60, proxy-revalidate", "max-age=60, immutable"] {
+        Case::cache_control(value).request(bearer).refused(Reason::Authorization);
+    }
+    Case::response(&[]).request(bearer).route(60).refused(Reason::Authorization);
+    Case::response(&[]).request(bearer).handler(60).refused(Reason::Authorization);
+    Case::cache_control("must-revalidate").request(bearer).route(60).refused(Reason::Authorization);
+    Case::cache_control("public").request(bearer).route(60).stored_for(60);
+}
