@@ -6,11 +6,17 @@
 //!
 //! Modules import only what stands above them in this list; `cargo xtask check` enforces it.
 
-pub mod breaker;
-pub mod coherence;
-pub mod entry;
-pub mod frame;
-pub mod key;
-pub mod l2;
-pub mod tag;
 pub mod time;
+pub mod key;
+pub mod tag;
+pub mod entry;
+pub mod l2;
+pub mod frame;
+pub mod event;
+pub mod l1;
+pub mod flight;
+pub mod coherence;
+pub mod breaker;
+mod sync_task;
+pub mod instance;
+pub mod fetch;

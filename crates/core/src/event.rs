@@ -1,0 +1,292 @@
+//! What the cache reports: events, and the metrics made from them.
+//!
+//! Everything worth knowing is one [`Event`]; a [`Recorder`] turns it into a counter of the `metrics` facade and, where an
+//! operator should see it, into a `tracing` event. Metrics carry only bounded labels: a namespace, a route
+//! template, a tier, a reason; never a key, a URL or a tag.
+//!
+//! | metric | kind | labels |
+//! |---|---|---|
+//! | `cache_hits_total` | counter | `namespace`, `route`, `tier` (`l1`, `l2`, `flight`), `sync` (`synced`, `unsynced`) |
+//! | `cache_misses_total` | counter | `namespace`, `route`, `reason` |
+//! | `cache_errors_total` | counter | `namespace`, `op`, `kind` |
+//! | `cache_stores_total` | counter | `namespace`, `result` |
+//! | `cache_invalidations_total` | counter | `namespace`, `result` |
+//! | `cache_evictions_total` | counter | `namespace` |
+//! | `cache_breaker_open` | gauge | `namespace` |
+//! | `cache_entries`, `cache_bytes` | gauge | `namespace` |
+//! | `cache_operation_latency_seconds` | histogram | `namespace`, `op` |
+//!
+//! Handles are resolved once, at the first event of their kind: install the recorder before the first request.
+//!
+//! ```
+//! use forebay_core::event::{Event, Names, Op, Recorder};
+//!
+//! let recorder = Recorder::new(Names::new("cache", "shop"));
+//! recorder.observe(&Event::Evicted);
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Label};
+
+use crate::l2::{L2Error, Refusal};
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tier {
+    /// This process.
+    L1,
+    /// The shared tier.
+    L2,
+    /// Another request of this process that was under way (a collapsed request).
+    Flight,
+}
+
+impl Tier {
+    /// The tier as a word for metrics and Cache-Status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::Flight => "flight",
+        }
+    }
+}
+
+/// An operation on L2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// Reading a frame.
+    Lookup,
+    /// Writing a frame.
+    Store,
+    /// Invalidating.
+    Invalidate,
+    /// Keeping in sync.
+    Sync,
+}
+
+impl Op {
+    const ALL: [Self; 4] = [Self::Lookup, Self::Store, Self::Invalidate, Self::Sync];
+
+    /// The operation as a word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Store => "store",
+            Self::Invalidate => "invalidate",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// Something that happened inside the cache, beside the answer to a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An L2 operation failed. The request that needed it goes on without.
+    Failed(Op, L2Error),
+    /// An L2 operation took this long.
+    Took(Op, Duration),
+    /// A frame from L2 could not be read: a miss.
+    Corrupt(&'static str),
+    /// L2 took a frame.
+    Stored,
+    /// L2 refused a frame.
+    Refused(Refusal),
+    /// A complete response was not stored in L1 or L2.
+    NotStored(&'static str),
+    /// An invalidation was confirmed by L2, or there is no L2.
+    Invalidated,
+    /// An invalidation waits for L2.
+    Unconfirmed,
+    /// L1 dropped an entry for space.
+    Evicted,
+    /// L2 failed often enough to be kept off the request path.
+    BreakerOpened,
+    /// L2 answered a probe and is used again.
+    BreakerClosed,
+    /// What L1 holds, now.
+    Holds {
+        /// Entries.
+        entries: u64,
+        /// The sum of their weights, in bytes.
+        bytes: u64,
+    },
+}
+
+/// The prefix of all metric names and the namespace label.
+#[derive(Clone, Debug)]
+pub struct Names {
+    prefix: Arc<str>,
+    namespace: Arc<str>,
+}
+
+impl Names {
+    /// Names with a prefix, `cache` unless the user chose another, and a namespace.
+    #[must_use]
+    pub fn new(prefix: &str, namespace: &str) -> Self {
+        Self { prefix: prefix.into(), namespace: namespace.into() }
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{}_{what}", self.prefix)
+    }
+
+    fn labels<const N: usize>(&self, more: [(&'static str, String); N]) -> Vec<Label> {
+        let namespace = Label::new("namespace", self.namespace.to_string());
+        std::iter::once(namespace)
+            .chain(more.into_iter().map(|(key, value)| Label::new(key, value)))
+            .collect()
+    }
+
+    fn counter<const N: usize>(&self, what: &str, labels: [(&'static str, String); N]) -> Counter {
+        metrics::counter!(self.name(what), self.labels(labels))
+    }
+
+    fn gauge(&self, what: &str) -> Gauge {
+        metrics::gauge!(self.name(what), self.labels([]))
+    }
+
+    fn histogram(&self, what: &str, op: Op) -> Histogram {
+        metrics::histogram!(self.name(what), self.labels([("op", op.as_str().into())]))
+    }
+}
+
+/// Turns events into metrics and log lines.
+pub struct Recorder {
+    names: Names,
+    latency: OnceLock<[Histogram; Op::ALL.len()]>,
+    stored: OnceLock<Counter>,
+    evicted: OnceLock<Counter>,
+    holds: OnceLock<[Gauge; 2]>,
+}
+
+impl Recorder {
+    /// A recorder under these names.
+    #[must_use]
+    pub fn new(names: Names) -> Self {
+        Self {
+            names,
+            latency: OnceLock::new(),
+            stored: OnceLock::new(),
+            evicted: OnceLock::new(),
+            holds: OnceLock::new(),
+        }
+    }
+
+    /// The names, for meters of a route.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Records an event. The frequent ones cost an atomic addition, the rare ones a look-up of their handle.
+    pub fn observe(&self, event: &Event) {
+        let n = &self.names;
+        match event {
+            Event::Failed(op, error) => {
+                tracing::debug!(namespace = %n.namespace, op = op.as_str(), %error, "L2 operation failed");
+                n.counter("errors_total", [("op", op.as_str().into()), ("kind", error.as_str().into())])
+                    .increment(1);
+            }
+            Event::Took(op, took) => {
+                let all = self
+                    .latency
+                    .get_or_init(|| Op::ALL.map(|op| n.histogram("operation_latency_seconds", op)));
+                all[*op as usize].record(took.as_secs_f64());
+            }
+            Event::Corrupt(why) => {
+                tracing::warn!(namespace = %n.namespace, why, "unreadable frame in L2, treated as a miss");
+                n.counter("errors_total", [("op", "decode".into()), ("kind", (*why).into())]).increment(1);
+            }
+            Event::Stored => {
+                let stored = || n.counter("stores_total", [("result", "stored".into())]);
+                self.stored.get_or_init(stored).increment(1);
+            }
+            Event::Refused(refusal) => {
+                n.counter("stores_total", [("result", refusal.as_str().into())]).increment(1);
+            }
+            Event::NotStored(why) => n.counter("stores_total", [("result", (*why).into())]).increment(1),
+            Event::Invalidated => {
+                n.counter("invalidations_total", [("result", "confirmed".into())]).increment(1)
+            }
+            Event::Unconfirmed => {
+                n.counter("invalidations_total", [("result", "unconfirmed".into())]).increment(1)
+            }
+            Event::Evicted => self.evicted.get_or_init(|| n.counter("evictions_total", [])).increment(1),
+            Event::BreakerOpened => {
+                tracing::warn!(namespace = %n.namespace, "L2 keeps failing: requests go on without it until it answers a probe");
+                n.gauge("breaker_open").set(1.0);
+            }
+            Event::BreakerClosed => {
+                tracing::info!(namespace = %n.namespace, "L2 answers again");
+                n.gauge("breaker_open").set(0.0);
+            }
+            Event::Holds { entries, bytes } => {
+                let gauges = self.holds.get_or_init(|| [n.gauge("entries"), n.gauge("bytes")]);
+                gauges[0].set(*entries as f64);
+                gauges[1].set(*bytes as f64);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// The counters of one route.
+pub struct Meters {
+    names: Names,
+    route: Box<str>,
+    hits: [OnceLock<Counter>; 4],
+}
+
+impl Meters {
+    /// Meters for a route template such as `/articles/{id}`.
+    #[must_use]
+    pub fn new(names: Names, route: &str) -> Self {
+        Self { names, route: route.into(), hits: [const { OnceLock::new() }; 4] }
+    }
+
+    /// Counts an answer from the cache. An atomic addition.
+    #[inline]
+    pub fn hit(&self, tier: Tier, synced: bool) {
+        let slot = match tier {
+            Tier::L1 => usize::from(!synced),
+            Tier::L2 => 2,
+            Tier::Flight => 3,
+        };
+        self.hits[slot].get_or_init(|| self.hit_counter(tier, synced)).increment(1);
+    }
+
+    /// Counts an answer from the origin.
+    pub fn miss(&self, reason: &'static str) {
+        self.names
+            .counter("misses_total", [("route", self.route.to_string()), ("reason", reason.into())])
+            .increment(1);
+    }
+
+    #[cold]
+    fn hit_counter(&self, tier: Tier, synced: bool) -> Counter {
+        let sync = if synced { "synced" } else { "unsynced" };
+        let labels =
+            [("route", self.route.to_string()), ("tier", tier.as_str().into()), ("sync", sync.into())];
+        self.names.counter("hits_total", labels)
+    }
+}
+
+impl fmt::Debug for Meters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meters").field("route", &self.route).finish_non_exhaustive()
+    }
+}

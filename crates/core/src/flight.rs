@@ -1,0 +1,308 @@
+//! Flights: of many requests that miss the same key at once, one leads and the others follow.
+//!
+//! A [`Lead`] that is dropped, whatever the reason, frees its followers: none ever hangs on a cancelled or
+//! panicked leader. Whether a follower may use what its leader brought is its own decision, judged by when it arrived.
+//!
+//! ```
+//! use forebay_core::entry::Stamp;
+//! use forebay_core::flight::{Flights, Joined, Landing};
+//! use forebay_core::key::Key;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let flights = Flights::<&str>::new();
+//! let key = Key::from_bytes([1; 16]);
+//! let Joined::Lead(lead) = flights.join(key, Stamp::default(), |_| true) else { unreachable!() };
+//! let Joined::Follow(follower) = flights.join(key, Stamp::default(), |_| true) else { unreachable!() };
+//! lead.land("entry");
+//! assert_eq!(follower.landing().await, Landing::Landed("entry"));
+//! # Ok::<(), std::io::Error>(()) })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::watch;
+
+use crate::entry::Stamp;
+use crate::key::Key;
+
+/// The flights of one kind of value.
+pub struct Flights<T> {
+    shards: Arc<[Mutex<HashMap<Key, Flight<T>>>]>,
+}
+
+#[derive(Debug)]
+struct Flight<T> {
+    /// What the leader knew when it began.
+    began: Stamp,
+    /// Held by the table, by the leader and by each follower.
+    id: Arc<()>,
+    landing: watch::Receiver<Option<Landing<T>>>,
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Landing<T> {
+    /// With something to share.
+    Landed(T),
+    /// With something that must not be shared: every follower asks for itself.
+    Unshareable,
+    /// With knowledge that changes the key: every follower looks again.
+    LookAgain,
+    /// Not at all: the leader was cancelled or panicked.
+    Abandoned,
+}
+
+/// A place in a flight.
+#[derive(Debug)]
+pub enum Joined<T> {
+    /// The first: goes to look.
+    Lead(Lead<T>),
+    /// One of the others: waits.
+    Follow(Follower<T>),
+}
+
+impl<T: Clone> Flights<T> {
+    /// No flights yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Joins the flight for `key`, or begins one at `now`. A flight for which `joinable` (given what its leader knew when
+    /// it began) says no is left to those who are in it, and a new one begins.
+    pub fn join(&self, key: Key, now: Stamp, joinable: impl FnOnce(Stamp) -> bool) -> Joined<T> {
+        let mut shard = self.shard(key);
+        match shard.entry(key) {
+            Slot::Occupied(slot) if joinable(slot.get().began) => {
+                let flight = slot.get();
+                let id = Arc::clone(&flight.id);
+                Joined::Follow(Follower { began: flight.began, _id: id, landing: flight.landing.clone() })
+            }
+            slot => {
+                let (sender, landing) = watch::channel(None);
+                let id = Arc::new(());
+                let flight = Flight { began: now, id: Arc::clone(&id), landing };
+                slot.insert_entry(flight);
+                Joined::Lead(Lead { shards: Arc::clone(&self.shards), key, id, sender })
+            }
+        }
+    }
+
+    /// How many flights are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, key: Key) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
+        lock(&self.shards[shard_of(key)])
+    }
+}
+
+impl<T: Clone> Default for Flights<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Flights<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Flights")
+    }
+}
+
+/// The leader's duty to end the flight. Dropping it ends it as [`Landing::Abandoned`].
+pub struct Lead<T> {
+    shards: Arc<[Mutex<HashMap<Key, Flight<T>>>]>,
+    key: Key,
+    id: Arc<()>,
+    sender: watch::Sender<Option<Landing<T>>>,
+}
+
+impl<T> Lead<T> {
+    /// Ends the flight with something to share.
+    pub fn land(self, value: T) {
+        self.end(Landing::Landed(value));
+    }
+
+    /// Ends the flight: nobody may share what it brought.
+    pub fn unshareable(self) {
+        self.end(Landing::Unshareable);
+    }
+
+    /// Ends the flight: everybody looks again.
+    pub fn look_again(self) {
+        self.end(Landing::LookAgain);
+    }
+
+    /// A view of who waits for this flight, to keep outside of the leader's task.
+    #[must_use]
+    pub fn crew(&self) -> Crew {
+        Crew(Arc::downgrade(&self.id))
+    }
+
+    fn end(self, landing: Landing<T>) {
+        // Out of the table first, so that whoever is woken cannot join the flight that has just ended.
+        self.leave();
+        self.sender.send_replace(Some(landing));
+    }
+
+    fn leave(&self) {
+        let mut shard = lock(&self.shards[shard_of(self.key)]);
+        if shard.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.id, &self.id)) {
+            shard.remove(&self.key);
+        }
+    }
+}
+
+impl<T> Drop for Lead<T> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<T> fmt::Debug for Lead<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lead({})", self.key)
+    }
+}
+
+/// Who is in a flight. Does not keep it going.
+#[derive(Clone, Debug)]
+pub struct Crew(Weak<()>);
+
+impl Crew {
+    /// Whether somebody waits for this flight.
+    #[must_use]
+    pub fn has_followers(&self) -> bool {
+        // One reference is the table's, one the leader's.
+        self.0.strong_count() > 2
+    }
+}
+
+/// A request that waits for another's answer.
+#[derive(Debug)]
+pub struct Follower<T> {
+    began: Stamp,
+    _id: Arc<()>,
+    landing: watch::Receiver<Option<Landing<T>>>,
+}
+
+impl<T: Clone> Follower<T> {
+    /// What the leader knew before it looked for anything.
+    #[must_use]
+    pub fn began(&self) -> Stamp {
+        self.began
+    }
+
+    /// Waits until the flight has ended. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub async fn landing(mut self) -> Landing<T> {
+        match self.landing.wait_for(Option::is_some).await {
+            Ok(landing) => landing.clone().unwrap_or(Landing::Abandoned),
+            Err(_) => Landing::Abandoned,
+        }
+    }
+}
+
+fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that can panic runs under the lock.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shard_of(key: Key) -> usize {
+    (key.word() >> 32) as usize % SHARDS
+}
+
+const SHARDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key::from_bytes([7; 16]);
+
+    fn at(epoch: u64) -> Stamp {
+        Stamp { seq: 0, epoch }
+    }
+
+    fn lead(flights: &Flights<u32>, epoch: u64) -> Lead<u32> {
+        match flights.join(KEY, at(epoch), |began| began >= at(epoch)) {
+            Joined::Lead(lead) => lead,
+            Joined::Follow(_) => panic!("expected to lead"),
+        }
+    }
+
+    fn follow(flights: &Flights<u32>, epoch: u64) -> Follower<u32> {
+        match flights.join(KEY, at(epoch), |_| true) {
+            Joined::Follow(follower) => follower,
+            Joined::Lead(_) => panic!("expected to follow"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_landing_reaches_every_follower_and_ends_the_flight() {
+        let flights = Flights::new();
+        let leader = lead(&flights, 0);
+        let crew = leader.crew();
+        assert!(!crew.has_followers());
+        let followers = [follow(&flights, 0), follow(&flights, 0)];
+        assert!(crew.has_followers());
+        leader.land(5);
+        for follower in followers {
+            assert_eq!(follower.landing().await, Landing::Landed(5));
+        }
+        assert!(flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_leader_wakes_its_followers() {
+        let flights = Flights::new();
+        let leader = lead(&flights, 0);
+        let follower = follow(&flights, 0);
+        drop(leader);
+        assert_eq!(follower.landing().await, Landing::Abandoned);
+        assert!(flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panicking_leader_wakes_its_followers() {
+        let flights = Flights::new();
+        let leader = lead(&flights, 0);
+        let follower = follow(&flights, 0);
+        let panicked = tokio::spawn(async move {
+            let _leader = leader;
+            panic!("handler");
+        });
+        assert!(panicked.await.is_err());
+        assert_eq!(follower.landing().await, Landing::Abandoned);
+    }
+
+    #[tokio::test]
+    async fn a_tainted_flight_is_not_joined_and_does_not_end_its_successor() {
+        let flights = Flights::new();
+        let tainted = lead(&flights, 0);
+        let early = follow(&flights, 0);
+        let fresh = lead(&flights, 1);
+        tainted.land(1);
+        assert_eq!(early.landing().await, Landing::Landed(1));
+        assert_eq!(flights.len(), 1);
+        let late = follow(&flights, 1);
+        assert_eq!(late.began(), at(1));
+        fresh.unshareable();
+        assert_eq!(late.landing().await, Landing::Unshareable);
+    }
+}

@@ -1,0 +1,110 @@
+//! The task that keeps an instance in sync: it carries out what [`Coherence`] asks for.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use crate::breaker::{Breaker, Permit, Transition};
+use crate::coherence::{Action, Coherence, Event, Reply};
+use crate::event::{self, Op, Recorder};
+use crate::l2::{L2, L2Error, Link, Notice, Notices};
+use crate::time::Clock;
+
+/// What the task works on.
+pub(crate) struct SyncTask {
+    pub(crate) coherence: Arc<Coherence>,
+    pub(crate) l2: Arc<dyn L2>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) clock: Clock,
+}
+
+impl SyncTask {
+    /// Runs until it is aborted by its owner.
+    pub(crate) async fn run(self) {
+        let mut notices = self.l2.subscribe();
+        loop {
+            match self.coherence.next_action(self.clock.now()) {
+                Some(action) => self.carry_out(action, &mut notices).await,
+                None => self.wait(&mut notices).await,
+            }
+        }
+    }
+
+    /// Does one action while the bus is listened to.
+    async fn carry_out(&self, action: Action, notices: &mut Notices) {
+        let mut done = pin!(self.ask(action));
+        loop {
+            tokio::select! {
+                biased;
+                notice = notices.recv() => self.hear(notice, notices),
+                reply = &mut done => {
+                    let reply = reply.unwrap_or_else(|error| {
+                        self.recorder.observe(&event::Event::Failed(Op::Sync, error));
+                        Reply::Failed
+                    });
+                    return self.coherence.on_event(Event::Done(reply), self.clock.now());
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, action: Action) -> Result<Reply, L2Error> {
+        match action {
+            Action::Open => self.probe(self.l2.open().await).map(Reply::Opened),
+            Action::Poll => self.poll().await,
+            Action::CatchUp(after) => self.l2.catch_up(after).await.map(Reply::Page),
+            Action::Audit(asked) => {
+                let idents: Vec<_> = asked.iter().map(|(ident, _)| *ident).collect();
+                self.l2.scores(&idents).await.map(Reply::Scores)
+            }
+            Action::Reissue(idents, at_least) => {
+                self.l2.invalidate(&idents, at_least).await.map(Reply::Issued)
+            }
+        }
+    }
+
+    /// Polls over the bus' own connection, so that a dead one is noticed, and over the other when that fails. While the
+    /// breaker is open the other comes first: it is the one that requests need.
+    async fn poll(&self) -> Result<Reply, L2Error> {
+        let links = match self.breaker.permits() {
+            Permit::Yes => [Link::Bus, Link::Commands],
+            Permit::Open => [Link::Commands, Link::Bus],
+        };
+        let mut failure = L2Error::Timeout;
+        for link in links {
+            let polled = self.l2.poll(link).await;
+            let polled = if link == Link::Commands { self.probe(polled) } else { polled };
+            match polled {
+                Ok(position) => return Ok(Reply::Polled(position)),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// An answer over the commands' connection lets requests use it again.
+    fn probe<T>(&self, answer: Result<T, L2Error>) -> Result<T, L2Error> {
+        if answer.is_ok() && self.breaker.close() == Transition::Closed {
+            self.recorder.observe(&event::Event::BreakerClosed);
+        }
+        answer
+    }
+
+    async fn wait(&self, notices: &mut Notices) {
+        let pause = self.coherence.deadline().since(self.clock.now());
+        tokio::select! {
+            biased;
+            notice = notices.recv() => self.hear(notice, notices),
+            () = self.coherence.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    fn hear(&self, notice: Option<Notice>, notices: &mut Notices) {
+        match notice {
+            Some(notice) => self.coherence.on_event(Event::Notice(notice), self.clock.now()),
+            // The subscription has died altogether; polls keep us safe until there is a new one.
+            None => *notices = self.l2.subscribe(),
+        }
+    }
+}
