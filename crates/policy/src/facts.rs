@@ -66,7 +66,11 @@ impl RequestFacts {
     pub fn scan(request: &HeaderMap) -> Self {
         let mut facts = Self::default();
         for (name, value) in request {
-            match classify(name.as_str().as_bytes()) {
+            let name = name.as_str().as_bytes();
+            if !may_matter(name) {
+                continue;
+            }
+            match classify(name) {
                 Class::Plain => {}
                 Class::Says(fact) => facts.add(fact),
                 Class::Host => facts.add_host(),
@@ -172,6 +176,61 @@ pub fn is_routing_field(name: &HeaderName) -> bool {
     matches!(classify(name.as_str().as_bytes()), Class::Says(Fact::Routing))
 }
 
+/// The other names that [`classify`] knows.
+const WATCHED_FIELDS: [&str; 19] = [
+    "api-key",
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "proxy-authorization",
+    "range",
+    "upgrade",
+    "x-api-key",
+    "x-auth-token",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+
+/// Whether a name of this length and first letter can be one that matters. Most are not, and leave here at the price
+/// of a load and a test; [`classify`] costs several times that.
+fn may_matter(name: &[u8]) -> bool {
+    match (FIRST_LETTERS.get(name.len()), name.first()) {
+        (Some(letters), Some(first)) => letters & letter(*first) != 0,
+        _ => true,
+    }
+}
+
+/// The first letters of the names of each length that matter, a bit a letter.
+static FIRST_LETTERS: [u32; 32] = {
+    // Names with a prefix that matters may have any length.
+    let mut letters = [letter(b'x') | letter(b'n'); 32];
+    let mut at = 0;
+    while at < ROUTING_FIELDS.len() {
+        let name = ROUTING_FIELDS[at].as_bytes();
+        letters[name.len()] |= letter(name[0]);
+        at += 1;
+    }
+    at = 0;
+    while at < WATCHED_FIELDS.len() {
+        let name = WATCHED_FIELDS[at].as_bytes();
+        letters[name.len()] |= letter(name[0]);
+        at += 1;
+    }
+    letters
+};
+
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
 /// What a field's name alone tells.
 enum Class {
     Plain,
@@ -181,8 +240,7 @@ enum Class {
     Connection,
 }
 
-/// Patterns of byte strings compile to a jump on the length and then on single bytes; names that mean nothing here
-/// leave after two or three comparisons.
+/// Patterns of byte strings compile to a jump on the length and then on single bytes.
 fn classify(name: &[u8]) -> Class {
     let fact = match name {
         b"host" => return Class::Host,
@@ -239,6 +297,14 @@ fn classify(name: &[u8]) -> Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_filter_lets_every_name_through_that_means_something() {
+        for name in WATCHED_FIELDS.into_iter().chain(ROUTING_FIELDS) {
+            assert!(may_matter(name.as_bytes()), "{name}");
+            assert!(!matches!(classify(name.as_bytes()), Class::Plain), "{name}");
+        }
+    }
 
     #[test]
     fn every_listed_routing_field_is_recognised() {
