@@ -134,8 +134,8 @@ impl RequestFacts {
 /// Request fields that change which service answers, or how it writes its links: an attacker who can set one must not
 /// be able to choose what others are served. Where one is present it belongs to the key.
 ///
-/// Fields whose name starts with `x-middleware-`, `x-invoke-` or `next-router-` count as well. Fields that name the client's
-/// address (X-Forwarded-For, X-Real-IP, ..) do not: keyed, they would give each client a cache of its own.
+/// Fields whose name starts with `x-middleware-`, `x-invoke-` or `next-router-` count as well. Fields that name the
+/// client's address (X-Forwarded-For, X-Real-IP, ..) do not: keyed, they would give each client a cache of its own.
 pub const ROUTING_FIELDS: [&str; 31] = [
     "forwarded",
     "front-end-https",
@@ -303,6 +303,42 @@ mod tests {
         for name in WATCHED_FIELDS.into_iter().chain(ROUTING_FIELDS) {
             assert!(may_matter(name.as_bytes()), "{name}");
             assert!(!matches!(classify(name.as_bytes()), Class::Plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_name_says_its_own_fact_and_no_other() {
+        let cases = [
+            ("authorization", Fact::Authorization),
+            ("proxy-authorization", Fact::ApiKey),
+            ("x-api-key", Fact::ApiKey),
+            ("api-key", Fact::ApiKey),
+            ("x-auth-token", Fact::ApiKey),
+            ("cookie", Fact::Cookie),
+            ("range", Fact::Range),
+            ("if-range", Fact::IfRange),
+            ("if-none-match", Fact::Conditional),
+            ("if-modified-since", Fact::Conditional),
+            ("if-match", Fact::Precondition),
+            ("if-unmodified-since", Fact::Precondition),
+            ("x-http-method-override", Fact::MethodOverride),
+            ("x-http-method", Fact::MethodOverride),
+            ("x-method-override", Fact::MethodOverride),
+            ("upgrade", Fact::Upgrade),
+            ("host", Fact::Host),
+            ("x-middleware-subrequest", Fact::Routing),
+            ("x-invoke-status", Fact::Routing),
+            ("next-router-segment-prefetch-of-any-length", Fact::Routing),
+        ];
+        for (name, fact) in cases {
+            let mut request = HeaderMap::new();
+            request.insert(name, HeaderValue::from_static("x"));
+            assert_eq!(RequestFacts::scan(&request), RequestFacts::only(fact), "{name}");
+        }
+        for name in ["accept", "x-forwarded-for", "x-request-id", "hosts", "cookie2", "rang", "x-middlewar"] {
+            let mut request = HeaderMap::new();
+            request.insert(name, HeaderValue::from_static("upgrade, no-store"));
+            assert_eq!(RequestFacts::scan(&request), RequestFacts::default(), "{name}");
         }
     }
 
