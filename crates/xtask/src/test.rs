@@ -43,8 +43,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for line in &closing {
         println!("{line}");
     }
-    println!("{} passed, {} failed", total(&closing, "passed"), total(&closing, "failed"));
-    Ok(())
+    let passed = total(&closing, "passed");
+    println!("{passed} passed, {} failed", total(&closing, "failed"));
+    if passed == 0 { Err(Failure::new("no test ran")) } else { Ok(()) }
 }
 
 /// `Summary [ 1.2s] 30 tests run: 30 passed, 0 skipped` and `test result: ok. 3 passed; 0 failed; ...`, the
