@@ -1,0 +1,85 @@
+//! Instructions and allocations an operation, counted under valgrind.
+//!
+//! ```text
+//! cargo run --release -p benches --features peers --bin instructions            # hit and router
+//! cargo run --release -p benches --bin instructions -- bypass miss --only floor
+//! ```
+//!
+//! The parts that can be counted are `hit`, `router`, `bypass`, `bypass-get` and `miss`. Two runs differ by less than one
+//! in a hundred; what remains are the random seeds of hash maps.
+
+use std::process::ExitCode;
+
+use benches::arguments::Arguments;
+use benches::callgrind::{self, Counts};
+use benches::suites::{Exchange, Options};
+use benches::table::{Table, grouped};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        Some(CHILD) => child(&arguments.collect::<Vec<_>>()),
+        _ => Arguments::read(std::env::args().skip(1)).and_then(|arguments| parent(&arguments)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parent(arguments: &Arguments) -> Result<(), String> {
+    let names: Vec<&str> = match arguments.words.as_slice() {
+        [] => vec!["hit", "router"],
+        words => words.iter().map(String::as_str).collect(),
+    };
+    for name in names {
+        let suite = Exchange::named(name).ok_or_else(|| format!("{name} cannot be counted"))?;
+        println!("{}", table(&suite, &arguments.options)?);
+    }
+    Ok(())
+}
+
+fn table(suite: &Exchange, options: &Options) -> Result<Table, String> {
+    let head = ["", "instructions", "to bare", "to floor", "allocations"];
+    let mut table = Table::new(format!("{}: instructions and allocations an operation", suite.name), &head);
+    let (mut bare, mut floor) = (None, None);
+    for prepared in suite.prepare(options) {
+        let counts = count(suite, prepared.name)?;
+        let bare = *bare.get_or_insert(counts.instructions);
+        if prepared.name == "floor" {
+            floor = Some(counts.instructions);
+        }
+        table.row(vec![
+            prepared.name.to_owned(),
+            grouped(counts.instructions),
+            format!("{:.2}", counts.instructions / bare),
+            floor.map_or_else(String::new, |floor| format!("{:.2}", counts.instructions / floor)),
+            format!("{:.1}", counts.allocations),
+        ]);
+    }
+    Ok(table)
+}
+
+fn count(suite: &Exchange, subject: &str) -> Result<Counts, String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program has no path: {error}"))?;
+    callgrind::count(&program, &[CHILD, suite.name, subject], OPS)
+}
+
+/// What runs under valgrind.
+fn child(arguments: &[String]) -> Result<(), String> {
+    let [suite, subject, ops] = arguments else { return Err(format!("{CHILD} is not for people")) };
+    let suite = Exchange::named(suite).ok_or("no such suite")?;
+    let options = Options { only: vec![subject.clone()], ..Options::default() };
+    let mut all = suite.prepare(&options);
+    let prepared = all.iter_mut().find(|prepared| prepared.name == subject).ok_or("no such subject")?;
+    prepared.exchange(WARM);
+    callgrind::measured(prepared, ops.parse().map_err(|_| "no such number")?);
+    Ok(())
+}
+
+const CHILD: &str = "--under-valgrind";
+const WARM: u32 = 200;
+const OPS: u32 = 400;

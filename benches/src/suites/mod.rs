@@ -1,0 +1,57 @@
+//! The suites: `hit`, `router`, `bypass`, `miss`, `stampede`, `invalidate`, `l2` and `e2e`.
+
+mod e2e;
+mod exchange;
+mod invalidate;
+mod l2;
+mod stampede;
+mod tools;
+
+use crate::runner::Plan;
+
+pub use exchange::{Exchange, Prepared};
+
+/// What is measured, how long, and which rows.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long to measure.
+    pub plan: Plan,
+    /// Where not empty, only rows whose names contain one of these, beside the reference rows.
+    pub only: Vec<String>,
+}
+
+impl Options {
+    /// Whether the row `name` is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        REFERENCES.contains(&name)
+            || self.only.is_empty()
+            || self.only.iter().any(|part| name.contains(part.as_str()))
+    }
+}
+
+/// Rows that others are compared with.
+const REFERENCES: [&str; 2] = ["bare", "floor"];
+
+/// The names of all suites.
+pub const NAMES: [&str; 9] =
+    ["hit", "router", "bypass", "bypass-get", "miss", "stampede", "invalidate", "l2", "e2e"];
+
+/// Runs the suite `name` and prints its table.
+///
+/// # Errors
+///
+/// A sentence for the user, when the suite does not exist or needs something that the machine does not have.
+pub fn run(name: &str, options: &Options) -> Result<(), String> {
+    match name {
+        "stampede" => stampede::run(options),
+        "invalidate" => invalidate::run(options),
+        "l2" => l2::run(options)?,
+        "e2e" => e2e::run(options)?,
+        _ => {
+            let suite = Exchange::named(name)
+                .ok_or_else(|| format!("no suite is called {name}; there are {}", NAMES.join(", ")))?;
+            suite.run(options);
+        }
+    }
+    Ok(())
+}
