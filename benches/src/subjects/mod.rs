@@ -2,6 +2,8 @@
 
 mod bare;
 mod floor;
+#[cfg(feature = "peers")]
+mod peers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +19,8 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     let registered: [Vec<Box<dyn Subject>>; _] = [
         vec![Box::new(bare::Bare)],
         vec![Box::new(floor::Floor)],
+        #[cfg(feature = "peers")]
+        peers::all(),
     ];
     registered.into_iter().flatten().collect()
 }
