@@ -2,6 +2,8 @@
 //!
 //! - [`history`]: judges afterwards whether anything stale was served.
 //! - [`origin`]: an origin that counts its calls and holds them until the test lets them go on.
+//! - [`clock`]: clocks that tests move.
+//! - [`memory`]: an L2 in memory, shared by several instances, with faults on demand.
 //! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
 //! - [`resp`]: Redis' wire protocol, as far as tests need it.
@@ -12,4 +14,6 @@ pub mod history;
 pub mod origin;
 pub mod resp;
 pub mod redis;
+pub mod clock;
+pub mod memory;
 pub mod proxy;

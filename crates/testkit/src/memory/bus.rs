@@ -1,0 +1,139 @@
+//! The bus: from the server to each client's subscribers, over a wire that a test can cut.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use forebay_core::l2::{Message, Notice};
+use tokio::sync::mpsc::Sender;
+
+/// The server's end: all wires that still have a client.
+#[derive(Default)]
+pub(super) struct Bus(Vec<Weak<Wire>>);
+
+impl Bus {
+    pub(super) fn attach(&mut self) -> Arc<Wire> {
+        let wire = Arc::new(Wire::default());
+        self.0.push(Arc::downgrade(&wire));
+        wire
+    }
+
+    pub(super) fn publish(&mut self, message: &Message) {
+        self.0.retain(|wire| match wire.upgrade() {
+            Some(wire) => {
+                wire.message(message);
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// The wire to one client.
+#[derive(Default)]
+pub(super) struct Wire(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    subscribers: Vec<Subscriber>,
+    cut: bool,
+    to_drop: usize,
+    held: Option<VecDeque<Message>>,
+}
+
+struct Subscriber {
+    sender: Sender<Notice>,
+    lagging: bool,
+}
+
+impl Wire {
+    pub(super) fn subscribe(&self, sender: Sender<Notice>) {
+        let mut state = self.state();
+        let mut subscriber = Subscriber { sender, lagging: false };
+        if !state.cut {
+            subscriber.deliver(Notice::Subscribed);
+        }
+        state.subscribers.push(subscriber);
+    }
+
+    fn message(&self, message: &Message) {
+        let mut state = self.state();
+        if state.cut {
+            return;
+        }
+        if state.to_drop > 0 {
+            state.to_drop -= 1;
+            return;
+        }
+        match &mut state.held {
+            Some(held) => held.push_back(message.clone()),
+            None => state.deliver(&Notice::Message(message.clone())),
+        }
+    }
+
+    pub(super) fn deliver(&self, notice: Notice) {
+        self.state().deliver(&notice);
+    }
+
+    pub(super) fn drop_next(&self, count: usize) {
+        self.state().to_drop += count;
+    }
+
+    pub(super) fn hold(&self) {
+        self.state().held.get_or_insert_default();
+    }
+
+    pub(super) fn release(&self) {
+        let mut state = self.state();
+        for message in state.held.take().unwrap_or_default() {
+            state.deliver(&Notice::Message(message));
+        }
+    }
+
+    pub(super) fn disconnect(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.cut, true) {
+            if let Some(held) = &mut state.held {
+                held.clear();
+            }
+            state.deliver(&Notice::Lost);
+        }
+    }
+
+    pub(super) fn reconnect(&self) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.cut) {
+            state.deliver(&Notice::Subscribed);
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        !self.state().cut
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn deliver(&mut self, notice: &Notice) {
+        self.subscribers.retain_mut(|subscriber| subscriber.deliver(notice.clone()));
+    }
+}
+
+impl Subscriber {
+    /// Delivers a notice, or [`Notice::Lagged`] in the last free place, or nothing until there is room again. False
+    /// when nobody listens any more.
+    fn deliver(&mut self, notice: Notice) -> bool {
+        let room = self.sender.capacity();
+        let notice = match room {
+            0 => return !self.sender.is_closed(),
+            1 if self.lagging => return !self.sender.is_closed(),
+            1 => Notice::Lagged,
+            _ => notice,
+        };
+        self.lagging = room == 1;
+        // Only this wire sends, under its lock: the room cannot shrink meanwhile.
+        self.sender.try_send(notice).is_ok()
+    }
+}
