@@ -4,6 +4,7 @@
 //! - [`origin`]: an origin that counts its calls and holds them until the test lets them go on.
 //! - [`clock`]: clocks that tests move.
 //! - [`memory`]: an L2 in memory, shared by several instances, with faults on demand.
+//! - [`conformance`]: what every L2 must do, checked over any implementation.
 //! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
 //! - [`resp`]: Redis' wire protocol, as far as tests need it.
@@ -16,4 +17,5 @@ pub mod resp;
 pub mod redis;
 pub mod clock;
 pub mod memory;
+pub mod conformance;
 pub mod proxy;

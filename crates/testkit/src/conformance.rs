@@ -1,0 +1,423 @@
+//! What every L2 must do, checked over any implementation.
+//!
+//! [`conformance`] runs the suite; each case is a function of its own and may be run alone. A case takes two clients of
+//! one fresh namespace and panics with a sentence that says which promise is broken.
+//!
+//! ```
+//! use forebay_testkit::conformance::conformance;
+//! use forebay_testkit::memory::{MemoryServer, Settings};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! conformance(async |max_log| {
+//!     let server = MemoryServer::with_settings(Settings { max_log, ..Settings::default() });
+//!     [server.client(), server.client()]
+//! })
+//! .await;
+//! # }
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_core::entry::Seq;
+use forebay_core::key::Key;
+use forebay_core::l2::{
+    Incarnation, Issued, L2, L2Error, Link, Message, Notice, Notices, Position, Refusal, Store, Stored,
+};
+use forebay_core::tag::{Ident, MAX_IDENTS};
+
+/// Runs every case, each over two clients of a namespace of its own. `make` gets the most idents that the namespace's
+/// log may keep.
+///
+/// # Panics
+/// When a promise is broken, or a case has not ended after 30 s.
+pub async fn conformance<L: L2>(make: impl AsyncFn(usize) -> [L; 2]) {
+    macro_rules! run {
+        ($log:expr => $($case:ident)+) => {
+            $({
+                let [a, b] = make($log).await;
+                let case = concat!("the case `", stringify!($case), "` hangs");
+                tokio::time::timeout(LIMIT, Box::pin($case(&a, &b))).await.expect(case);
+            })+
+        };
+    }
+    run! { ROOMY =>
+        an_unopened_namespace_has_no_position
+        opening_is_idempotent_and_shared
+        a_frame_comes_back_as_it_was_stored
+        a_frame_goes_when_its_time_is_up
+        a_lookup_never_sees_a_frame_without_its_position
+        a_store_that_must_be_refused_changes_nothing
+        numbers_grow_whoever_issues_them
+        numbers_are_above_what_the_issuer_has_seen
+        every_subscriber_hears_the_whole_chain
+        no_ident_moves_only_the_position
+        pages_of_the_log_are_complete
+        scores_are_in_the_order_of_the_question
+        both_links_see_the_position
+    }
+    run! { TINY_LOG => a_cut_log_raises_its_floor }
+}
+
+/// [`L2::lookup`] and [`L2::poll`] tell apart a namespace that nobody has opened.
+pub async fn an_unopened_namespace_has_no_position(a: &impl L2, b: &impl L2) {
+    assert!(!a.name().is_empty(), "an L2 has a name");
+    let found = ok(a.lookup(key(0)).await);
+    assert_eq!(found.frame, None, "a fresh namespace has no frames");
+    assert_eq!(found.position, None, "a fresh namespace has no position before it is opened");
+    assert_eq!(ok(b.poll(Link::Commands).await), None, "a poll does not open a namespace");
+}
+
+/// [`L2::open`] makes an incarnation once and says the same to everybody.
+pub async fn opening_is_idempotent_and_shared(a: &impl L2, b: &impl L2) {
+    let (first, second) = tokio::join!(a.open(), b.open());
+    let first = ok(first);
+    assert_eq!(ok(second), first, "two clients that open at once must agree");
+    assert_eq!(ok(a.open().await), first, "opening again changes nothing");
+    assert!(first.seq > 0, "a position is never 0: that is the instance that knows nothing");
+    assert_eq!(ok(b.lookup(key(0)).await).position, Some(first), "a lookup sees the position");
+}
+
+/// A stored frame is there for both clients, byte for byte, whatever it holds; a later one replaces it.
+pub async fn a_frame_comes_back_as_it_was_stored(a: &impl L2, b: &impl L2) {
+    let at = ok(a.open().await);
+    let idents: Vec<Ident> = (0..MAX_IDENTS as u64).map(ident).collect();
+    let binary: Vec<u8> = (0..=255).collect();
+    let large = vec![0xa5; 1 << 20];
+    for (n, bytes) in [&binary[..], &large, b"\r\n$-1\r\n", b""].into_iter().enumerate() {
+        let frame = Bytes::copy_from_slice(bytes);
+        let store = Store { idents: &idents, ..store(n as u64, at, frame.clone()) };
+        accepted(a, store).await;
+        for client in [a as &dyn L2, b] {
+            let found = ok(client.lookup(key(n as u64)).await);
+            assert!(found.frame == Some(frame.clone()), "frame {n} comes back changed or not at all");
+            assert_eq!(found.position, Some(at), "a store does not move the position");
+        }
+    }
+    accepted(b, store(0, at, Bytes::from_static(b"again"))).await;
+    let found = ok(a.lookup(key(0)).await).frame;
+    assert_eq!(found.as_deref(), Some(&b"again"[..]), "a frame with an equal stamp replaces the one there");
+    assert_eq!(ok(a.lookup(key(99)).await).frame, None, "another key has nothing");
+}
+
+/// A frame stays no longer than its time to live.
+pub async fn a_frame_goes_when_its_time_is_up(a: &impl L2, b: &impl L2) {
+    let at = ok(a.open().await);
+    let brief = Store { ttl: Duration::from_millis(20), ..store(0, at, Bytes::from_static(b"brief")) };
+    accepted(a, brief).await;
+    accepted(a, store(1, at, Bytes::from_static(b"lasting"))).await;
+    while ok(b.lookup(key(0)).await).frame.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(ok(b.lookup(key(1)).await).frame.is_some(), "a frame must not go before its time");
+}
+
+/// The frame and the position of a lookup belong to one instant: a frame never has a stamp above the position.
+pub async fn a_lookup_never_sees_a_frame_without_its_position(a: &impl L2, b: &impl L2) {
+    ok(a.open().await);
+    let writes = async {
+        for _ in 0..ROUNDS {
+            let at = ok(a.invalidate(&[ident(1)], 0).await).position;
+            accepted(a, store(0, at, Bytes::copy_from_slice(&at.seq.to_be_bytes()))).await;
+        }
+    };
+    let reads = async {
+        for _ in 0..ROUNDS {
+            let found = ok(b.lookup(key(0)).await);
+            let position = found.position.expect("an opened namespace has a position").seq;
+            if let Some(frame) = found.frame {
+                let stamp = Seq::from_be_bytes(frame[..].try_into().expect("the frame is a number"));
+                assert!(
+                    stamp <= position,
+                    "frame with stamp {stamp} seen at position {position}: not atomic"
+                );
+            }
+        }
+    };
+    tokio::join!(writes, reads);
+}
+
+/// Each [`Refusal`] that does not depend on time, and that a refused store leaves what is there.
+pub async fn a_store_that_must_be_refused_changes_nothing(a: &impl L2, b: &impl L2) {
+    let old = ok(a.open().await);
+    let now = ok(b.invalidate(&[ident(1)], 0).await).position;
+    let frame = Bytes::from_static(b"refused");
+    let beyond = Position { seq: now.seq + 1, ..now };
+    let other_life = Position { incarnation: Incarnation([0xee; 16]), ..now };
+    accepted(a, store(0, now, Bytes::from_static(b"there"))).await;
+
+    let (dead, alive) = ([ident(1)], [ident(7)]);
+    let dead_among_others = [ident(7), ident(8), ident(1)];
+    let with = |idents| Store { idents, ..store(1, old, frame.clone()) };
+    refused(a, store(1, other_life, frame.clone()), Refusal::Incarnation).await;
+    refused(a, store(1, beyond, frame.clone()), Refusal::Lineage).await;
+    refused(a, with(&dead), Refusal::Invalidated).await;
+    refused(a, with(&dead_among_others), Refusal::Invalidated).await;
+    refused(b, store(0, old, frame.clone()), Refusal::Newer).await;
+    assert_eq!(ok(b.lookup(key(1)).await).frame, None, "a refused frame must not be there");
+    let kept = ok(b.lookup(key(0)).await).frame;
+    assert_eq!(kept.as_deref(), Some(&b"there"[..]), "a refused frame must not replace another");
+
+    accepted(a, with(&alive)).await;
+    accepted(a, Store { idents: &dead, ..store(2, now, frame.clone()) }).await;
+}
+
+/// Concurrent invalidations of two clients get different numbers, each above the one before it in the chain, and in the
+/// order in which each client saw them confirmed.
+pub async fn numbers_grow_whoever_issues_them(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    let issued = issue_at_once(a, b).await;
+    for own in &issued {
+        let growing = own.windows(2).all(|pair| pair[0].position.seq < pair[1].position.seq);
+        assert!(growing, "a client's own invalidations got falling numbers");
+    }
+    let mut all = issued.concat();
+    all.sort_by_key(|issued| issued.position.seq);
+    assert_chain(start, all.iter().map(|issued| (issued.previous, issued.position.seq)));
+    assert!(all.iter().all(|issued| issued.position.incarnation == start.incarnation), "one incarnation");
+}
+
+/// An invalidation is numbered above `at_least`, however far ahead of the server's clock that is, and so is the next.
+pub async fn numbers_are_above_what_the_issuer_has_seen(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    let ahead = start.seq + 3_600_000_000;
+    let first = ok(a.invalidate(&[ident(1)], ahead).await);
+    assert!(first.position.seq > ahead, "{} is not above {ahead}", first.position.seq);
+    assert_eq!(first.previous, start.seq, "the link to what stood there before");
+    let second = ok(b.invalidate(&[ident(1)], 0).await);
+    assert!(second.position.seq > first.position.seq, "the number fell back to the clock");
+    let third = ok(b.invalidate(&[ident(1)], second.position.seq).await);
+    assert!(third.position.seq > second.position.seq, "`at_least` itself is not above");
+}
+
+/// Every subscriber, the issuer included, hears each invalidation once, in order, with its idents, its number and the
+/// number before it.
+pub async fn every_subscriber_hears_the_whole_chain(a: &impl L2, b: &impl L2) {
+    let mut at_a = subscribed(a).await;
+    let mut at_b = subscribed(b).await;
+    let start = ok(a.open().await);
+    let mut issued = issue_at_once(a, b).await.concat();
+    let several = [ident(1000), ident(1001), ident(1002)];
+    let last = ok(b.invalidate(&several, 0).await);
+    issued.push(last);
+    issued.sort_by_key(|issued| issued.position.seq);
+    for notices in [&mut at_a, &mut at_b] {
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|message: &Message| message.seq < last.position.seq) {
+            heard.push(message(notices).await);
+        }
+        assert_chain(start, heard.iter().map(|message| (message.previous, message.seq)));
+        let told: Vec<Seq> = heard.iter().map(|message| message.seq).collect();
+        let known: Vec<Seq> = issued.iter().map(|issued| issued.position.seq).collect();
+        assert_eq!(told, known, "the bus tells every invalidation once");
+        assert!(heard.iter().all(|message| message.incarnation == start.incarnation), "one incarnation");
+        let named: HashSet<Ident> = heard.iter().flat_map(|message| message.idents.clone()).collect();
+        let expected = (0..2 * ROUNDS).map(ident).chain(several).collect();
+        assert_eq!(named, expected, "messages name what was invalidated");
+        assert_eq!(heard.last().map(|message| &message.idents[..]), Some(&several[..]), "in their order");
+    }
+}
+
+/// An invalidation of nothing is a number and a message, and no more.
+pub async fn no_ident_moves_only_the_position(a: &impl L2, b: &impl L2) {
+    let mut notices = subscribed(b).await;
+    let start = ok(a.open().await);
+    accepted(a, store(0, start, Bytes::from_static(b"kept"))).await;
+    let issued = ok(a.invalidate(&[], 0).await);
+    assert!(issued.position.seq > start.seq, "the position did not move");
+    let expected = Message {
+        incarnation: start.incarnation,
+        seq: issued.position.seq,
+        previous: start.seq,
+        idents: Vec::new(),
+    };
+    assert_eq!(message(&mut notices).await, expected);
+    let page = ok(b.catch_up(start.seq).await);
+    assert_eq!((page.upto, page.idents), (issued.position.seq, Vec::new()), "the log names nothing");
+    let found = ok(b.lookup(key(0)).await);
+    assert!(found.frame.is_some() && found.position == Some(issued.position), "frames stay");
+}
+
+/// Pages of [`L2::catch_up`] together name every ident invalidated since, once with its last number, also when more
+/// idents share a number than a page holds.
+pub async fn pages_of_the_log_are_complete(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    let mut expected = HashMap::new();
+    let mut middle = start.seq;
+    // The first ident of each batch was the last of the one before.
+    for batch in 0..4 {
+        let idents: Vec<Ident> = (batch * 999..=(batch + 1) * 999).map(ident).collect();
+        let seq = ok(a.invalidate(&idents, 0).await).position.seq;
+        expected.extend(idents.into_iter().map(|ident| (ident, seq)));
+        middle = if batch == 1 { seq } else { middle };
+    }
+    for n in 10_000..10_050 {
+        let seq = ok(a.invalidate(&[ident(n)], 0).await).position.seq;
+        expected.insert(ident(n), seq);
+    }
+    assert_eq!(read_log(b, start.seq).await, expected, "the log since the start");
+    expected.retain(|_, seq| *seq > middle);
+    assert_eq!(read_log(b, middle).await, expected, "the log since the middle: after it, not from it on");
+    let end = ok(b.open().await);
+    let page = ok(b.catch_up(end.seq).await);
+    assert_eq!((page.upto, page.position), (end.seq, end), "at the end there is nothing more");
+    assert!(page.idents.is_empty(), "at the end there is nothing more");
+}
+
+/// [`L2::scores`] answers for each ident asked for, in order, and agrees with the log.
+pub async fn scores_are_in_the_order_of_the_question(a: &impl L2, b: &impl L2) {
+    ok(a.open().await);
+    let one = ok(a.invalidate(&[ident(1)], 0).await).position.seq;
+    let two = ok(a.invalidate(&[ident(2)], 0).await).position.seq;
+    let end = ok(a.invalidate(&[ident(3)], 0).await).position;
+    let scores = ok(b.scores(&[ident(2), ident(9), ident(1), ident(2)]).await);
+    assert_eq!(scores.seqs, [Some(two), None, Some(one), Some(two)]);
+    assert_eq!(scores.position, end);
+    assert!(scores.floor < one, "nothing was cut, yet the floor is {}", scores.floor);
+    let again = ok(b.invalidate(&[ident(1)], 0).await).position.seq;
+    assert_eq!(ok(a.scores(&[ident(1)]).await).seqs, [Some(again)], "the last invalidation counts");
+    assert!(ok(a.scores(&[]).await).seqs.is_empty(), "no question, no answer");
+}
+
+/// [`L2::poll`] sees what the other client did, over either connection.
+pub async fn both_links_see_the_position(a: &impl L2, b: &impl L2) {
+    let _notices = subscribed(b).await;
+    ok(a.open().await);
+    let position = ok(a.invalidate(&[ident(1)], 0).await).position;
+    for link in [Link::Bus, Link::Commands] {
+        assert_eq!(ok(b.poll(link).await), Some(position), "over {link:?}");
+    }
+}
+
+/// Whatever the log forgets, its floor covers: an ident without a score was last invalidated at or below the floor, and
+/// what is stamped below the floor is refused. The namespace's log keeps at most [`TINY_LOG`] idents.
+pub async fn a_cut_log_raises_its_floor(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    assert!(ok(a.catch_up(start.seq).await).floor <= start.seq, "a fresh log covers its own start");
+    let mut last = HashMap::new();
+    let many: Vec<Ident> = (0..3 * TINY_LOG as u64).map(ident).collect();
+    for round in 0..3 {
+        for chunk in many.chunks(1 + round * TINY_LOG) {
+            let seq = ok(a.invalidate(chunk, 0).await).position.seq;
+            last.extend(chunk.iter().map(|ident| (*ident, seq)));
+        }
+        assert_covered(b, &last).await;
+    }
+    let page = ok(b.catch_up(start.seq).await);
+    assert!(page.floor > start.seq, "the floor is above what was cut");
+    assert!(page.floor <= page.position.seq, "the floor is no higher than the position");
+    refused(a, store(0, start, Bytes::from_static(b"old")), Refusal::Floor).await;
+    accepted(a, store(0, page.position, Bytes::from_static(b"new"))).await;
+}
+
+/// Every ident's last invalidation is in the log, or at or below its floor.
+async fn assert_covered(l2: &impl L2, last: &HashMap<Ident, Seq>) {
+    let idents: Vec<Ident> = last.keys().copied().collect();
+    let scores = ok(l2.scores(&idents).await);
+    let known = scores.seqs.iter().flatten().count();
+    assert!(known <= TINY_LOG, "the log holds {known} idents, {TINY_LOG} were allowed");
+    for (ident, score) in idents.iter().zip(scores.seqs) {
+        match score {
+            Some(score) => assert_eq!(score, last[ident], "the log has a wrong number"),
+            None => assert!(last[ident] <= scores.floor, "{} was cut above the floor", last[ident]),
+        }
+    }
+}
+
+/// Invalidates from both clients at once: ident n by its n-th invalidation, the second client's after the first's.
+async fn issue_at_once(a: &impl L2, b: &impl L2) -> [Vec<Issued>; 2] {
+    async fn issue(l2: &impl L2, first: u64) -> Vec<Issued> {
+        let mut issued = Vec::new();
+        for n in first..first + ROUNDS {
+            issued.push(ok(l2.invalidate(&[ident(n)], 0).await));
+        }
+        issued
+    }
+    tokio::join!(issue(a, 0), issue(b, ROUNDS)).into()
+}
+
+/// Reads the log after `after`, page by page.
+async fn read_log(l2: &impl L2, mut after: Seq) -> HashMap<Ident, Seq> {
+    let mut log = HashMap::new();
+    loop {
+        let page = ok(l2.catch_up(after).await);
+        for (ident, seq) in page.idents {
+            assert!(after < seq && seq <= page.upto, "{seq} on the page from {after} to {}", page.upto);
+            let before = log.insert(ident, seq);
+            assert!(before.is_none_or(|before| before == seq), "an ident with two numbers");
+        }
+        if page.upto == page.position.seq {
+            return log;
+        }
+        assert!(after < page.upto && page.upto < page.position.seq, "a page that leads nowhere");
+        after = page.upto;
+    }
+}
+
+/// Each link begins where the one before it ended, and leads up.
+fn assert_chain(start: Position, links: impl Iterator<Item = (Seq, Seq)>) {
+    let mut at = start.seq;
+    for (previous, seq) in links {
+        assert_eq!(previous, at, "a link of the chain is missing, doubled or out of order");
+        assert!(seq > previous, "{seq} after {previous}: the chain leads down");
+        at = seq;
+    }
+}
+
+async fn subscribed(l2: &impl L2) -> Notices {
+    let mut notices = l2.subscribe();
+    let first = notices.recv().await;
+    assert_eq!(first, Some(Notice::Subscribed), "the first notice confirms the subscription");
+    notices
+}
+
+async fn message(notices: &mut Notices) -> Message {
+    match notices.recv().await {
+        Some(Notice::Message(message)) => message,
+        other => panic!("{other:?} where a message should be"),
+    }
+}
+
+async fn accepted(l2: &(impl L2 + ?Sized), store: Store<'_>) {
+    assert_eq!(ok(l2.store(store).await), Stored::Accepted, "nothing speaks against this frame");
+}
+
+async fn refused(l2: &(impl L2 + ?Sized), store: Store<'_>, why: Refusal) {
+    assert_eq!(ok(l2.store(store).await), Stored::Refused(why));
+}
+
+fn store(n: u64, at: Position, frame: Bytes) -> Store<'static> {
+    let Position { incarnation, seq } = at;
+    Store { key: key(n), incarnation, stamp: seq, ttl: Duration::from_secs(60), frame, idents: &[] }
+}
+
+fn key(n: u64) -> Key {
+    Key::from_bytes(spread(n, 0x6b))
+}
+
+fn ident(n: u64) -> Ident {
+    Ident::from_bytes(spread(n, 0x69))
+}
+
+/// Sixteen bytes with zeros, line ends and high bits among them: an L2 must take any.
+fn spread(n: u64, kind: u8) -> [u8; 16] {
+    let mut bytes = [kind, 0, b'\r', b'\n', 0xff, b'{', b'}', b':', 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+#[track_caller]
+fn ok<T: Debug>(result: Result<T, L2Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The log of the case that wants it cut.
+pub const TINY_LOG: usize = 8;
+const ROOMY: usize = 100_000;
+/// How often each client does its part where two act at once.
+const ROUNDS: u64 = 100;
+/// No case takes a second; this only ends one that waits for what never comes.
+const LIMIT: Duration = Duration::from_secs(30);
