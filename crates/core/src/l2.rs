@@ -98,6 +98,8 @@ pub enum Refusal {
     Late,
     /// A frame with a higher stamp stands there.
     Newer,
+    /// The frame is larger than this L2 takes.
+    TooLarge,
 }
 
 impl Refusal {
@@ -111,6 +113,7 @@ impl Refusal {
             Self::Lineage => "lineage",
             Self::Late => "late",
             Self::Newer => "newer",
+            Self::TooLarge => "too-large",
         }
     }
 }

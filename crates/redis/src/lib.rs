@@ -1,1 +1,49 @@
-//! Forebay.
+//! Redis (7 or later) and Valkey as [Forebay](https://docs.rs/forebay)'s L2: the store of frames, the log of
+//! invalidations and the bus that carries them, through fred.
+//!
+//! [`Redis`] is plain configuration; [`Redis::connect`] makes the [`L2`](forebay_core::l2::L2) out of it. That never
+//! fails because Redis is down: connections are made in the background, again and again, and end with the
+//! [`RedisL2`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use forebay_core::key::Secrets;
+//! use forebay_core::l2::L2;
+//! use forebay_redis::Redis;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let redis = Redis::url("redis://localhost:6379")?.timeout(Duration::from_millis(50));
+//! let l2 = redis.connect("shop", &Secrets::new("shop", None))?;
+//! let mut notices = l2.subscribe();
+//! let position = l2.open().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a Redis user needs to be allowed
+//!
+//! Keys `{namespace:*` and channels `{namespace:*`, and these commands: `hello`, `select` (where the URL names a
+//! database), `ping`, `info`, `client|id`, `subscribe`, `mget`, `eval`, `evalsha`; for the scripts `time`, `get`, `set`,
+//! `unlink`, `getrange`, `zadd`, `zrem`, `zcard`, `zrange`, `zrangebyscore`, `zrevrangebyscore`, `zremrangebyscore`,
+//! `zremrangebyrank`, `zscore`, `zmscore`, `publish`. `info` and `client|id` are asked at connecting; it does no harm to
+//! refuse them.
+//!
+//! ```text
+//! ACL SETUSER shop on >secret resetkeys resetchannels ~{shop:* &{shop:* -@all +hello +select +ping +info
+//!   +client|id +subscribe +mget +eval +evalsha +time +get +set +unlink +getrange +zadd +zrem +zcard +zrange
+//!   +zrangebyscore +zrevrangebyscore +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
+//! ```
+//!
+//! Modules import only what stands above them in this list.
+
+mod config;
+mod schema;
+mod scripts;
+mod connection;
+mod subscribe;
+mod l2;
+
+pub use config::{ConfigError, Redis};
+pub use l2::RedisL2;

@@ -1,0 +1,365 @@
+//! The operations.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use forebay_core::entry::Seq;
+use forebay_core::key::{Key, Secrets};
+use forebay_core::l2::{
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Refusal, Scores, Store, Stored,
+};
+use forebay_core::tag::Ident;
+use forebay_core::time::random_id;
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
+use fred::types::{FromValue, Value};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::config::{ConfigError, Redis};
+use crate::connection::{self, Dialer, Slot, failed};
+use crate::schema::{self, Schema};
+use crate::scripts::{self, Script};
+use crate::subscribe;
+
+impl Redis {
+    /// Begins to connect, in the background, and returns the L2 at once: a Redis that cannot be reached is no error.
+    ///
+    /// Instances share entries where they agree on `namespace` and `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as from [`check`](Redis::check).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn connect(&self, namespace: &str, secrets: &Secrets) -> Result<RedisL2, ConfigError> {
+        self.check()?;
+        let (reads, writes) = (Slot::new(), Slot::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection::keep(Dialer::new(self.clone(), "reads"), reads.clone()));
+        tasks.spawn(connection::keep(Dialer::new(self.clone(), "writes"), writes.clone()));
+        Ok(RedisL2 {
+            redis: self.clone(),
+            schema: Schema::new(namespace, secrets),
+            reads,
+            writes,
+            bus: Slot::new(),
+            issuer: Bytes::copy_from_slice(&random_id()),
+            heartbeat: Mutex::default(),
+            patience: TICK + TICK_SPREAD.mul_f64(connection::jitter()),
+            tasks: Mutex::new(tasks),
+        })
+    }
+}
+
+/// Redis as L2. Made by [`Redis::connect`]; dropping it closes its connections.
+///
+/// Lookups, writes and the subscription each have a connection, so that a large frame on its way to Redis keeps no
+/// lookup waiting. The bytes of a frame that a lookup returns are a slice of the connection's read buffer and keep
+/// all of it in memory: what is to stay must be copied.
+pub struct RedisL2 {
+    redis: Redis,
+    schema: Schema,
+    reads: Slot,
+    writes: Slot,
+    bus: Slot,
+    issuer: Bytes,
+    heartbeat: Mutex<Option<Heartbeat>>,
+    /// How long the position may stand still, as this instance sees it, before this instance moves it on.
+    patience: Duration,
+    /// Aborted when dropped.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Since when the position has stood still.
+#[derive(Clone, Copy)]
+struct Heartbeat {
+    seq: Seq,
+    since: Instant,
+}
+
+impl L2 for RedisL2 {
+    fn open(&self) -> L2Future<'_, Position> {
+        Box::pin(self.bounded(async { self.open_over(&self.writes.client()?).await }))
+    }
+
+    fn lookup(&self, key: Key) -> L2Future<'_, Lookup> {
+        Box::pin(self.bounded(async move {
+            let names =
+                vec![self.schema.entry(key), self.schema.position.clone(), self.schema.incarnation.clone()];
+            // One command, so one instant; a value of a wrong type reads as nothing.
+            let (value, seq, incarnation): (Option<Bytes>, Option<Bytes>, Option<Bytes>) =
+                self.reads.client()?.mget(names).await.map_err(failed)?;
+            let value = value.filter(|value| value.len() <= self.redis.max_value);
+            Ok(Lookup {
+                frame: value.and_then(schema::frame_of),
+                position: schema::position(seq.as_deref(), incarnation.as_deref()),
+            })
+        }))
+    }
+
+    fn store<'a>(&'a self, store: Store<'a>) -> L2Future<'a, Stored> {
+        Box::pin(self.bounded(async move { self.store_checked(store).await }))
+    }
+
+    fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
+        Box::pin(async move {
+            // A message holds so many and no more. With several, the last one's `previous` shows the caller a gap,
+            // which it closes from the log.
+            let (last, earlier) = match idents.len().div_ceil(schema::MAX_MESSAGE_IDENTS) {
+                0 | 1 => (idents, &[][..]),
+                chunks => {
+                    let (earlier, last) = idents.split_at((chunks - 1) * schema::MAX_MESSAGE_IDENTS);
+                    (last, earlier)
+                }
+            };
+            for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
+                self.bounded(self.invalidate_some(chunk, at_least)).await?;
+            }
+            self.bounded(self.invalidate_some(last, at_least)).await
+        })
+    }
+
+    fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {
+        Box::pin(self.bounded(async move {
+            let mut args = self.args();
+            args.extend([decimal(after), decimal(PAGE)]);
+            let reply: Vec<Bytes> = self.call(&scripts::CATCH_UP, &self.writes.client()?, args).await?;
+            let [incarnation, seq, floor, upto, idents @ ..] = &reply[..] else { return Err(malformed()) };
+            Ok(Page {
+                position: position(seq, incarnation)?,
+                floor: number(floor)?,
+                upto: number(upto)?,
+                idents: idents.chunks(2).map(ident_and_seq).collect::<Result<_, _>>()?,
+            })
+        }))
+    }
+
+    fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores> {
+        Box::pin(async move {
+            let mut chunks = idents.chunks(SCORES);
+            let mut scores = self.bounded(self.some_scores(chunks.next().unwrap_or_default())).await?;
+            for chunk in chunks {
+                let more = self.bounded(self.some_scores(chunk)).await?;
+                // The oldest position, the newest floor: that errs to too little.
+                if more.position.incarnation != scores.position.incarnation {
+                    return Ok(more);
+                }
+                scores.floor = more.floor;
+                scores.seqs.extend(more.seqs);
+            }
+            Ok(scores)
+        })
+    }
+
+    fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {
+        Box::pin(self.bounded(async move {
+            let client = match link {
+                Link::Bus => self.bus.client()?,
+                _ => self.reads.client()?,
+            };
+            let position = if self.stands_still() {
+                Some(self.open_over(&client).await?)
+            } else {
+                let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
+                let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
+                    client.mget(names).await.map_err(failed)?;
+                schema::position(seq.as_deref(), incarnation.as_deref())
+            };
+            self.note(position);
+            Ok(position)
+        }))
+    }
+
+    fn subscribe(&self) -> Notices {
+        let (sender, notices) = mpsc::channel(MAX_NOTICES);
+        let dialer = Dialer::new(self.redis.clone(), "bus");
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(subscribe::run(dialer, self.bus.clone(), self.schema.channel.clone(), sender));
+        notices
+    }
+
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+}
+
+impl RedisL2 {
+    async fn open_over(&self, client: &Client) -> Result<Position, L2Error> {
+        let mut args = self.args();
+        args.push(micros(TICK));
+        let (incarnation, seq): (Bytes, Bytes) = self.call(&scripts::OPEN, client, args).await?;
+        position(&seq, &incarnation)
+    }
+
+    async fn store_checked(&self, store: Store<'_>) -> Result<Stored, L2Error> {
+        let value = schema::value(store.stamp, &store.frame);
+        if value.len() > self.redis.max_value {
+            return Ok(Stored::Refused(Refusal::TooLarge));
+        }
+        // The log must remember for longer than the frame lives.
+        let longest = self.redis.retention - self.redis.max_fill;
+        let ttl = store.ttl.clamp(Duration::from_millis(1), longest);
+        let mut args = self.args();
+        args.extend([
+            Value::Bytes(Bytes::copy_from_slice(&store.incarnation.0)),
+            decimal(store.stamp),
+            Value::Bytes(value),
+            decimal(ttl.as_millis()),
+            micros(self.redis.max_fill + LATE_SLACK),
+        ]);
+        args.extend(idents_as_args(store.idents));
+        let mut keys = self.keys();
+        keys.push(self.schema.entry(store.key).into());
+        let client = self.writes.client()?;
+        let word: String = scripts::STORE.call(&client, keys, args).await.map_err(failed)?;
+        stored(&word).ok_or_else(malformed)
+    }
+
+    async fn invalidate_some(&self, idents: &[Ident], at_least: Seq) -> Result<Issued, L2Error> {
+        if at_least > schema::MAX_SEQ {
+            return Err(L2Error::Protocol(format!("{at_least} is beyond every sequence number")));
+        }
+        let mut args = self.args();
+        args.push(decimal(at_least));
+        args.extend(idents_as_args(idents));
+        let (incarnation, seq, previous): (Bytes, Bytes, Bytes) =
+            self.call(&scripts::INVALIDATE, &self.writes.client()?, args).await?;
+        Ok(Issued { position: position(&seq, &incarnation)?, previous: number(&previous)? })
+    }
+
+    async fn some_scores(&self, idents: &[Ident]) -> Result<Scores, L2Error> {
+        let mut args = self.args();
+        args.extend(idents_as_args(idents));
+        let reply: Vec<Bytes> = self.call(&scripts::SCORES, &self.writes.client()?, args).await?;
+        let [incarnation, seq, floor, seqs @ ..] = &reply[..] else { return Err(malformed()) };
+        let score = |text: &Bytes| if text.is_empty() { Ok(None) } else { number(text).map(Some) };
+        Ok(Scores {
+            position: position(seq, incarnation)?,
+            floor: number(floor)?,
+            seqs: seqs.iter().map(score).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn call<R: FromValue>(
+        &self,
+        script: &Script,
+        client: &Client,
+        args: Vec<Value>,
+    ) -> Result<R, L2Error> {
+        script.call(client, self.keys(), args).await.map_err(failed)
+    }
+
+    /// The keys that every script reads.
+    fn keys(&self) -> Vec<fred::types::Key> {
+        let Schema { position, incarnation, log, .. } = &self.schema;
+        [position, incarnation, log].map(|name| name.clone().into()).into()
+    }
+
+    /// The arguments that every script begins with.
+    fn args(&self) -> Vec<Value> {
+        let mut args = Vec::with_capacity(16);
+        args.extend([
+            Value::Bytes(Bytes::copy_from_slice(&random_id())),
+            Value::from(self.schema.channel.as_str()),
+            Value::Bytes(self.issuer.clone()),
+            micros(self.redis.retention),
+            decimal(self.redis.max_log),
+        ]);
+        args
+    }
+
+    /// Bounds an operation. fred's own timeout comes first, because it also takes back a command that has not been
+    /// sent yet; this one holds whatever fred does.
+    async fn bounded<T>(&self, operation: impl Future<Output = Result<T, L2Error>>) -> Result<T, L2Error> {
+        timeout(self.redis.timeout + TIMER_SLACK, operation).await.unwrap_or(Err(L2Error::Timeout))
+    }
+
+    fn stands_still(&self) -> bool {
+        self.heartbeat().is_some_and(|heartbeat| heartbeat.since.elapsed() > self.patience)
+    }
+
+    fn note(&self, position: Option<Position>) {
+        let mut heartbeat = self.heartbeat();
+        let seq = position.map(|position| position.seq);
+        if heartbeat.map(|heartbeat| heartbeat.seq) != seq {
+            *heartbeat = seq.map(|seq| Heartbeat { seq, since: Instant::now() });
+        }
+    }
+
+    fn heartbeat(&self) -> MutexGuard<'_, Option<Heartbeat>> {
+        self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RedisL2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisL2").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+fn stored(word: &str) -> Option<Stored> {
+    Some(match word {
+        "accepted" => Stored::Accepted,
+        "incarnation" => Stored::Refused(Refusal::Incarnation),
+        "floor" => Stored::Refused(Refusal::Floor),
+        "invalidated" => Stored::Refused(Refusal::Invalidated),
+        "lineage" => Stored::Refused(Refusal::Lineage),
+        "late" => Stored::Refused(Refusal::Late),
+        "newer" => Stored::Refused(Refusal::Newer),
+        _ => return None,
+    })
+}
+
+fn position(seq: &[u8], incarnation: &[u8]) -> Result<Position, L2Error> {
+    schema::position(Some(seq), Some(incarnation)).ok_or_else(malformed)
+}
+
+fn number(text: &Bytes) -> Result<Seq, L2Error> {
+    schema::number(text).ok_or_else(malformed)
+}
+
+fn ident_and_seq(pair: &[Bytes]) -> Result<(Ident, Seq), L2Error> {
+    let [ident, seq] = pair else { return Err(malformed()) };
+    let ident = ident[..].try_into().map_err(|_| malformed())?;
+    Ok((Ident::from_bytes(ident), number(seq)?))
+}
+
+fn malformed() -> L2Error {
+    L2Error::Protocol("a script's reply has a form that no script of this version gives".into())
+}
+
+/// The idents as slices of one buffer.
+fn idents_as_args(idents: &[Ident]) -> impl Iterator<Item = Value> {
+    let mut buffer = BytesMut::with_capacity(16 * idents.len());
+    idents.iter().for_each(|ident| buffer.extend_from_slice(ident.as_bytes()));
+    let mut buffer = buffer.freeze();
+    (0..idents.len()).map(move |_| Value::Bytes(buffer.split_to(16)))
+}
+
+fn decimal(number: impl ToString) -> Value {
+    Value::from(number.to_string())
+}
+
+fn micros(duration: Duration) -> Value {
+    decimal(duration.as_micros())
+}
+
+/// How old a position may become before a poll moves it on. Stamps are positions: they must not age with an idle log.
+const TICK: Duration = Duration::from_secs(30);
+/// Instances wait up to this much longer, each its own time, so that mostly one of them does it.
+const TICK_SPREAD: Duration = Duration::from_secs(5);
+/// How much older than the fill a stamp can be: the tick, its spread, and as much again.
+const LATE_SLACK: Duration = Duration::from_secs(60);
+const TIMER_SLACK: Duration = Duration::from_millis(5);
+/// How many idents one page of the log holds.
+const PAGE: usize = 1000;
+/// How many idents one script call looks up.
+const SCORES: usize = 4000;
+const MAX_NOTICES: usize = 65_536;

@@ -1,0 +1,256 @@
+//! What stands in Redis, and under which names. No other file knows them.
+//!
+//! All keys of a namespace begin with the hash tag `{namespace:digest:shard}`, so that a cluster keeps them together.
+//! The digest covers the versions of this schema and of the frame and the namespace's secret: instances that would not
+//! understand each other do not meet. There is one shard, `0`.
+//!
+//! | after the tag | type | content |
+//! |---|---|---|
+//! | `:v` | string | the position: the last sequence number issued, in decimal |
+//! | `:i` | string | the incarnation, 16 bytes |
+//! | `:l` | sorted set | the log: ident (16 bytes), with the number of its last invalidation as score; and the sentinel |
+//! | `:e:<key in hex>` | string, PX | an entry: its stamp, 8 bytes big-endian, then its frame |
+//! | `:c` | channel | one message for each invalidation, see [`decode`] |
+//!
+//! `:s` and `:m:<instance>` are kept free for soft invalidations and for the positions of live instances.
+//!
+//! **Invariant:** a life of the log is `v`, `i` and the sentinel together. The sentinel is a member of `l` whose name
+//! is `life:` and the incarnation, and whose score is the floor. Each script begins by reading the three; where one
+//! is missing, of a wrong type or no number, it begins a new incarnation before it does anything else. So the floor
+//! cannot be lost without the log, nor the log without ending the incarnation.
+//!
+//! What happens when one key is lost alone, by eviction or by hand:
+//!
+//! * `v` or `i`: a lookup or poll finds no position; what it found is not served, and `open` begins anew.
+//! * `l`: nobody who only looks up notices, and nobody need. An instance that knows every invalidation up to `v`
+//!   knows them from its own table; for anything else (an older frame, a position ahead of its own) it asks a
+//!   script. So does every store and invalidation. The first script ends the incarnation, and no invalidation can
+//!   have come between, for it would have been that script.
+//! * `e`: a miss.
+//!
+//! The stamp stands before the frame because the store script compares it and frames are opaque to it.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use forebay_core::entry::Seq;
+use forebay_core::frame;
+use forebay_core::key::{Key, Secrets};
+use forebay_core::l2::{Incarnation, Message, Position};
+use forebay_core::tag::Ident;
+
+/// The most idents one message carries, and one script call invalidates.
+pub(crate) const MAX_MESSAGE_IDENTS: usize = 1000;
+/// Up to here sequence numbers go: what a Lua number still counts in ones, less two.
+pub(crate) const MAX_SEQ: Seq = (1 << 53) - 2;
+
+/// The version of the keys, values and messages; another one is another namespace.
+const VERSION: u8 = 1;
+/// The kind of hash that the digest is: no ident is of it.
+const DIGEST: u8 = 255;
+const MAX_MESSAGE_LEN: usize = 64 << 10;
+const STAMP_LEN: usize = size_of::<Seq>();
+
+/// The names of one namespace's keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Schema {
+    entry_prefix: String,
+    pub(crate) position: Bytes,
+    pub(crate) incarnation: Bytes,
+    pub(crate) log: Bytes,
+    pub(crate) channel: String,
+}
+
+impl Schema {
+    pub(crate) fn new(namespace: &str, secrets: &Secrets) -> Self {
+        let digest = secrets.ident(DIGEST, &[&[VERSION, frame::VERSION]]);
+        let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = format!("{{{namespace}:{digest}:0}}");
+        Self {
+            entry_prefix: format!("{tag}:e:"),
+            position: format!("{tag}:v").into(),
+            incarnation: format!("{tag}:i").into(),
+            log: format!("{tag}:l").into(),
+            channel: format!("{tag}:c"),
+        }
+    }
+
+    pub(crate) fn entry(&self, key: Key) -> Bytes {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut name = Vec::with_capacity(self.entry_prefix.len() + 2 * key.as_bytes().len());
+        name.extend_from_slice(self.entry_prefix.as_bytes());
+        for byte in key.as_bytes() {
+            name.push(HEX[usize::from(byte >> 4)]);
+            name.push(HEX[usize::from(byte & 15)]);
+        }
+        name.into()
+    }
+}
+
+/// The value of an entry.
+pub(crate) fn value(stamp: Seq, frame: &[u8]) -> Bytes {
+    let mut value = BytesMut::with_capacity(STAMP_LEN + frame.len());
+    value.put_u64(stamp);
+    value.put_slice(frame);
+    value.freeze()
+}
+
+/// The frame in the value of an entry. Nothing is copied.
+pub(crate) fn frame_of(mut value: Bytes) -> Option<Bytes> {
+    (value.len() >= STAMP_LEN).then(|| value.split_off(STAMP_LEN))
+}
+
+/// The position as `v` and `i` tell it; anything that no script would have written is as good as nothing.
+pub(crate) fn position(seq: Option<&[u8]>, incarnation: Option<&[u8]>) -> Option<Position> {
+    Some(Position { incarnation: Incarnation(incarnation?.try_into().ok()?), seq: number(seq?)? })
+}
+
+/// A sequence number in decimal.
+pub(crate) fn number(text: &[u8]) -> Option<Seq> {
+    let seq = std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?.parse().ok()?;
+    (seq <= MAX_SEQ).then_some(seq)
+}
+
+/// Reads a message: the MessagePack array `[incarnation, seq, previous, issuer, kind, ident...]`. Incarnation,
+/// issuer and idents are strings of 16 bytes, numbers are unsigned integers. The only kind is 0.
+///
+/// Anything else, or anything more, is no message; so is one of over 64 KiB or with over 1000 idents.
+pub(crate) fn decode(message: &[u8]) -> Option<Message> {
+    if message.len() > MAX_MESSAGE_LEN {
+        return None;
+    }
+    let mut reader = Reader(message);
+    let idents = reader.array()?.checked_sub(5).filter(|idents| *idents <= MAX_MESSAGE_IDENTS)?;
+    let incarnation = Incarnation(reader.bytes()?);
+    let seq = reader.uint().filter(|seq| *seq <= MAX_SEQ)?;
+    let previous = reader.uint()?;
+    let _issuer = reader.bytes()?;
+    let _hard = reader.uint().filter(|kind| *kind == 0)?;
+    let idents = (0..idents).map(|_| reader.bytes().map(Ident::from_bytes)).collect::<Option<_>>()?;
+    (reader.0.is_empty() && previous < seq).then_some(Message { incarnation, seq, previous, idents })
+}
+
+/// What is left of some MessagePack.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array(&mut self) -> Option<usize> {
+        match self.0.try_get_u8().ok()? {
+            marker @ 0x90..=0x9f => Some(usize::from(marker & 0x0f)),
+            0xdc => self.0.try_get_u16().ok().map(usize::from),
+            _ => None,
+        }
+    }
+
+    fn uint(&mut self) -> Option<u64> {
+        match self.0.try_get_u8().ok()? {
+            marker @ 0x00..=0x7f => Some(marker.into()),
+            0xcc => self.0.try_get_u8().ok().map(u64::from),
+            0xcd => self.0.try_get_u16().ok().map(u64::from),
+            0xce => self.0.try_get_u32().ok().map(u64::from),
+            0xcf => self.0.try_get_u64().ok(),
+            _ => None,
+        }
+    }
+
+    /// A string of 16 bytes.
+    fn bytes(&mut self) -> Option<[u8; 16]> {
+        let (&marker, rest) = self.0.split_first()?;
+        let (bytes, rest) = rest.split_first_chunk()?;
+        self.0 = rest;
+        (marker == 0xb0).then_some(*bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(seq: u64, previous: u64, idents: &[[u8; 16]]) -> Vec<u8> {
+        let mut out = vec![0xdc];
+        out.put_u16(5 + idents.len() as u16);
+        let text = |out: &mut Vec<u8>, bytes: &[u8; 16]| {
+            out.push(0xb0);
+            out.extend_from_slice(bytes);
+        };
+        text(&mut out, &[1; 16]);
+        out.push(0xcf);
+        out.put_u64(seq);
+        out.push(0xcf);
+        out.put_u64(previous);
+        text(&mut out, &[2; 16]);
+        out.push(0);
+        idents.iter().for_each(|ident| text(&mut out, ident));
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn a_flipped_byte_is_never_a_panic(at in 0usize..80, flip in 1u8..) {
+            let mut bytes = encoded(9, 7, &[[3; 16], [4; 16]]);
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn what_was_encoded_is_read(
+            seq in 1..MAX_SEQ,
+            idents in prop::collection::vec(any::<[u8; 16]>(), 0..50),
+        ) {
+            let message = decode(&encoded(seq, seq - 1, &idents)).unwrap();
+            prop_assert_eq!((message.seq, message.previous), (seq, seq - 1));
+            prop_assert_eq!(message.idents, idents.into_iter().map(Ident::from_bytes).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_or_with_more_behind_it_is_none() {
+        let whole = encoded(9, 7, &[[3; 16]]);
+        assert!(decode(&whole).is_some());
+        for cut in 0..whole.len() {
+            assert_eq!(decode(&whole[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(decode(&[&whole[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn too_many_idents_too_many_bytes_and_impossible_numbers_are_no_message() {
+        assert!(decode(&encoded(9, 7, &[[3; 16]; 1000])).is_some());
+        assert_eq!(decode(&encoded(9, 7, &[[3; 16]; 1001])), None);
+        assert_eq!(decode(&vec![0xdc; MAX_MESSAGE_LEN + 1]), None);
+        assert_eq!(decode(&encoded(9, 9, &[])), None);
+        assert_eq!(decode(&encoded(u64::MAX, 7, &[])), None);
+        assert_eq!(decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]), None);
+    }
+
+    #[test]
+    fn only_plain_decimals_are_sequence_numbers() {
+        assert_eq!(number(b"1763716292000000"), Some(1_763_716_292_000_000));
+        for other in [&b""[..], b"+1", b"-1", b"1.0", b"1e3", b" 1", b"9007199254740991", b"\xff"] {
+            assert_eq!(number(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_comes_back_from_behind_its_stamp() {
+        assert_eq!(frame_of(value(7, b"frame")).as_deref(), Some(&b"frame"[..]));
+        assert_eq!(frame_of(value(7, b"")).as_deref(), Some(&b""[..]));
+        assert_eq!(frame_of(Bytes::from_static(b"short")), None);
+    }
+
+    #[test]
+    fn names_are_stable_and_apart_for_other_secrets() {
+        let schema = Schema::new("shop", &Secrets::new("shop", None));
+        let entry = schema.entry(Key::from_bytes([0xab; 16]));
+        assert!(entry.starts_with(b"{shop:"), "{entry:?}");
+        assert!(entry.ends_with(b":0}:e:abababababababababababababababab"), "{entry:?}");
+        let other = Schema::new("shop", &Secrets::new("shop", Some(b"s3cret")));
+        assert_ne!(schema.position, other.position);
+    }
+}

@@ -1,0 +1,105 @@
+-- What every script begins with: the log, read and judged as a whole.
+--
+-- KEYS 1 v, the last number issued   2 i, the incarnation   3 l, the log (zset: ident -> last number)
+-- ARGV 1 incarnation to begin if need be   2 channel   3 issuer   4 retention in us   5 most idents in the log
+--
+-- The log carries one more member, the sentinel: its name holds the incarnation, its score is the floor. Where it
+-- is missing, the log has been lost, and the floor with it.
+local V, I, L = KEYS[1], KEYS[2], KEYS[3]
+local BEYOND = 9007199254740991 -- from here on a Lua number does not count in ones
+local HARD = 0                  -- the kind of invalidation
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The text's number, or nil when it is none that this log could have issued.
+local function issued(value)
+  if type(value) ~= 'string' or not string.find(value, '^%d+$') then
+    return nil
+  end
+  local number = tonumber(value)
+  return number < BEYOND and number or nil
+end
+
+local function sentinel(incarnation)
+  return 'life:' .. incarnation
+end
+
+-- A key of a wrong type gives a table with an error here, which is as good as nothing.
+local seq = issued(redis.pcall('GET', V))
+local incarnation = redis.pcall('GET', I)
+if type(incarnation) ~= 'string' or #incarnation ~= 16 then
+  incarnation = nil
+end
+local floor = incarnation and tonumber(redis.pcall('ZSCORE', L, sentinel(incarnation)))
+
+local function is_whole()
+  return seq and incarnation and floor
+end
+
+local function publish(previous, idents)
+  local message = { incarnation, seq, previous, ARGV[3], HARD }
+  for _, ident in ipairs(idents) do
+    message[#message + 1] = ident
+  end
+  redis.call('PUBLISH', ARGV[2], cmsgpack.pack(message))
+end
+
+-- Begins a new life of the log: every older frame and position is void.
+local function begin(at_least)
+  local previous = seq or 0
+  seq = math.max(now, previous + 1, at_least + 1)
+  if seq >= BEYOND then
+    seq = now
+  end
+  incarnation, floor = ARGV[1], seq
+  redis.call('SET', V, text(seq))
+  redis.call('SET', I, incarnation)
+  redis.call('UNLINK', L)
+  redis.call('ZADD', L, text(floor), sentinel(incarnation))
+  publish(0, {})
+end
+
+-- Cuts what is too old or too much. The floor rises to the highest number cut, in the same step.
+local function trim()
+  local oldest = text(now - ARGV[4])
+  redis.call('ZREM', L, sentinel(incarnation))
+  local aged = redis.call('ZREVRANGEBYSCORE', L, '(' .. oldest, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if aged[2] then
+    floor = math.max(floor, tonumber(aged[2]))
+    redis.call('ZREMRANGEBYSCORE', L, '-inf', '(' .. oldest)
+  end
+  local over = redis.call('ZCARD', L) - ARGV[5]
+  if over > 0 then
+    local last = redis.call('ZRANGE', L, over - 1, over - 1, 'WITHSCORES')
+    floor = math.max(floor, tonumber(last[2]))
+    redis.call('ZREMRANGEBYRANK', L, 0, over - 1)
+  end
+  redis.call('ZADD', L, text(floor), sentinel(incarnation))
+end
+
+-- Issues a number, invalidates the idents under it and tells everybody. Returns the number before it.
+local function issue(idents, at_least)
+  if math.max(seq, at_least) + 1 >= BEYOND then
+    begin(0)
+    at_least = 0
+  end
+  local previous = seq
+  seq = math.max(now, previous + 1, at_least + 1)
+  redis.call('SET', V, text(seq))
+  local scored = {}
+  for _, ident in ipairs(idents) do
+    scored[#scored + 1] = text(seq)
+    scored[#scored + 1] = ident
+  end
+  if #scored > 0 then
+    redis.call('ZADD', L, unpack(scored))
+  end
+  trim()
+  publish(previous, idents)
+  return previous
+end
