@@ -1,0 +1,9 @@
+//! The L2 against a real Redis: what it does, what it does when Redis loses something, and when Redis is lost.
+
+#![expect(clippy::unwrap_used, reason = "helpers that fail are the test failing")]
+
+mod support;
+
+mod bus;
+mod losses;
+mod operations;
