@@ -6,14 +6,15 @@
 //!      4      1  version, 1
 //!      5      1  flags, 0
 //!      6      4  length of the description, little-endian
-//!     10     16  checksum
-//!     26         the description: a MessagePack map with named fields
-//!                the body, raw, to the end
+//!     10         the description: a MessagePack map with named fields
+//!                the body, raw
+//!    -16     16  checksum
 //! ```
 //!
-//! The checksum is BLAKE3, keyed with [`Secrets::frame`], over the 32 bytes of [`Secrets::check`], the first ten bytes,
-//! the description and the body; its first half is kept. A frame that was damaged, cut, lengthened or moved to another
-//! key therefore does not decode, and when the namespace has a secret, nobody without it can make one.
+//! The checksum is half of a keyed BLAKE3 over everything before it. Its key is made from [`Secrets::frame`] and the
+//! [`Secrets::check`] of the entry's key. A frame that was damaged, cut, lengthened or moved to another key therefore
+//! does not decode, and when the namespace has a secret, nobody without it can make one. What is hashed is one piece:
+//! BLAKE3 is twice as fast over 2 KiB in one piece as over the same bytes in three.
 //!
 //! **Invariant:** nothing is parsed before the checksum has passed, nothing is allocated by a length that stands in the
 //! frame, and a decoded value keeps no part of the frame's buffer.
@@ -152,20 +153,20 @@ pub fn encode(
         lifetime: millis(header.lifetime),
         value: serde_bytes::Bytes::new(&value.meta),
     };
-    let most = HEAD + META_ROOM + idents.len() + value.meta.len();
+    let most = HEAD + META_ROOM + idents.len() + value.meta.len() + CHECKSUM;
     let mut frame = Vec::with_capacity(most.saturating_add(value.body.len()).min(max_len));
     frame.extend_from_slice(&MAGIC);
     frame.extend_from_slice(&[VERSION, 0]);
     frame.resize(HEAD, 0);
     rmp_serde::encode::write_named(&mut frame, &meta).map_err(|_| FrameError::Meta)?;
     let meta_len = u32::try_from(frame.len() - HEAD).map_err(|_| FrameError::TooLarge)?;
-    frame[META_LEN..CHECKSUM].copy_from_slice(&meta_len.to_le_bytes());
-    if value.body.len() > max_len.saturating_sub(frame.len()) {
+    frame[META_LEN..HEAD].copy_from_slice(&meta_len.to_le_bytes());
+    if value.body.len() > max_len.saturating_sub(frame.len() + CHECKSUM) {
         return Err(FrameError::TooLarge);
     }
     frame.extend_from_slice(&value.body);
     let checksum = checksum(secrets, canonical, &frame);
-    frame[CHECKSUM..HEAD].copy_from_slice(&checksum);
+    frame.extend_from_slice(&checksum);
     Ok(frame.into())
 }
 
@@ -181,8 +182,8 @@ pub fn decode(
     frame: &[u8],
     max_len: usize,
 ) -> Result<(Header, Encoded), FrameError> {
-    let (meta, body) = split(frame, max_len)?;
-    if !same(&checksum(secrets, canonical, frame), &frame[CHECKSUM..HEAD]) {
+    let Parts { sealed, meta, body, seal } = split(frame, max_len)?;
+    if !same(&checksum(secrets, canonical, sealed), seal) {
         return Err(FrameError::Checksum);
     }
     let meta = Meta::parse(meta)?;
@@ -190,15 +191,25 @@ pub fn decode(
     Ok((meta.header()?, value))
 }
 
-/// The description and the body, by their lengths.
-fn split(frame: &[u8], max_len: usize) -> Result<(&[u8], &[u8]), FrameError> {
+/// A frame by its lengths, nothing of it vouched for.
+struct Parts<'a> {
+    /// What the checksum is over.
+    sealed: &'a [u8],
+    meta: &'a [u8],
+    body: &'a [u8],
+    seal: &'a [u8; CHECKSUM],
+}
+
+fn split(frame: &[u8], max_len: usize) -> Result<Parts<'_>, FrameError> {
     if frame.len() > max_len {
         return Err(FrameError::TooLarge);
     }
-    let Some((head, rest)) = frame.split_first_chunk::<HEAD>() else {
+    let parts = frame.split_last_chunk::<CHECKSUM>();
+    let parts = parts.and_then(|(sealed, seal)| Some((sealed, seal, sealed.split_first_chunk::<HEAD>()?)));
+    let Some((sealed, seal, (head, rest))) = parts else {
         return Err(FrameError::TooShort);
     };
-    let &[m0, m1, m2, m3, version, flags, l0, l1, l2, l3, ..] = head;
+    let &[m0, m1, m2, m3, version, flags, l0, l1, l2, l3] = head;
     if [m0, m1, m2, m3] != MAGIC {
         return Err(FrameError::Magic);
     }
@@ -209,17 +220,16 @@ fn split(frame: &[u8], max_len: usize) -> Result<(&[u8], &[u8]), FrameError> {
         return Err(FrameError::Flags);
     }
     let meta_len = u32::from_le_bytes([l0, l1, l2, l3]);
-    usize::try_from(meta_len).ok().and_then(|len| rest.split_at_checked(len)).ok_or(FrameError::Length)
+    let split = usize::try_from(meta_len).ok().and_then(|len| rest.split_at_checked(len));
+    let (meta, body) = split.ok_or(FrameError::Length)?;
+    Ok(Parts { sealed, meta, body, seal })
 }
 
-/// The checksum of `frame`, whose own place is left out.
-fn checksum(secrets: &Secrets, canonical: &[u8], frame: &[u8]) -> [u8; HEAD - CHECKSUM] {
-    let mut hasher = blake3::Hasher::new_keyed(secrets.frame());
-    hasher.update(&secrets.check(canonical));
-    hasher.update(&frame[..CHECKSUM]);
-    hasher.update(&frame[HEAD..]);
-    let mut half = [0; HEAD - CHECKSUM];
-    half.copy_from_slice(&hasher.finalize().as_bytes()[..HEAD - CHECKSUM]);
+fn checksum(secrets: &Secrets, canonical: &[u8], sealed: &[u8]) -> [u8; CHECKSUM] {
+    let key = blake3::keyed_hash(secrets.frame(), &secrets.check(canonical));
+    let hash = blake3::keyed_hash(key.as_bytes(), sealed);
+    let mut half = [0; CHECKSUM];
+    half.copy_from_slice(&hash.as_bytes()[..CHECKSUM]);
     half
 }
 
@@ -279,10 +289,10 @@ fn millis(duration: Duration) -> u64 {
 const MAGIC: [u8; 4] = *b"FBAY";
 /// Where the description's length stands.
 const META_LEN: usize = 6;
-/// Where the checksum stands.
-const CHECKSUM: usize = 10;
-/// The length of the fixed part.
-const HEAD: usize = 26;
+/// The length of what stands before the description.
+const HEAD: usize = 10;
+/// The length of the checksum.
+const CHECKSUM: usize = 16;
 const IDENT: usize = 16;
 /// The description without idents and value: names, markers and numbers take at most 101 bytes.
 const META_ROOM: usize = 128;
