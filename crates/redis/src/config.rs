@@ -44,7 +44,7 @@ impl Redis {
     ///
     /// [`ConfigError`] when it is no such URL. The error never shows user or password.
     pub fn url(url: &str) -> Result<Self, ConfigError> {
-        let refuse = || ConfigError::new("url", without_userinfo(url), URL_FORM);
+        let refuse = || ConfigError::new("url", without_secrets(url), URL_FORM);
         let (scheme, rest) = url.split_once("://").ok_or_else(refuse)?;
         if !SCHEMES.contains(&scheme) || rest.contains(['?', '#']) {
             return Err(refuse());
@@ -178,11 +178,17 @@ fn in_range<T: PartialOrd + fmt::Debug>(
     Err(ConfigError::new(setting, format!("{value:?}"), accepted))
 }
 
-/// The URL as it may be shown. Whatever stands before the last `@` may be a password.
-fn without_userinfo(url: &str) -> String {
-    let Some((before, after)) = url.rsplit_once('@') else { return format!("{url:?}") };
-    let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-    format!("\"{scheme}://***@{after}\"")
+/// The URL as it may be shown. Whatever stands before the last `@` or in a query may be a password.
+fn without_secrets(url: &str) -> String {
+    let mut shown = url.to_owned();
+    if let Some((before, after)) = url.rsplit_once('@') {
+        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+        shown = format!("{scheme}://***@{after}");
+    }
+    if let Some(query) = shown.find(['?', '#']) {
+        shown.replace_range(query + 1.., "***");
+    }
+    format!("{shown:?}")
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -221,7 +227,6 @@ mod tests {
             "http://localhost:6379",
             "rediss://localhost",
             "redis-cluster://localhost",
-            "redis://localhost?node=b:1",
             "redis://",
             "redis://localhost:99999",
             "redis://localhost/x",
@@ -243,6 +248,8 @@ mod tests {
             "redis://admin:hunter2@localhost:99999",
             "redis://admin:hunt@hunter2@localhost?x",
             "admin:hunter2@localhost",
+            "redis://localhost?password=hunter2",
+            "redis://localhost#hunter2",
         ] {
             let error = Redis::url(url).unwrap_err();
             let shown = format!("{error} {error:?}");

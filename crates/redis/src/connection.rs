@@ -50,6 +50,14 @@ impl Slot {
     }
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Reads,
+    Writes,
+    Bus,
+}
+
 /// As long as this lives, its client is in the slot, unless a later one took its place.
 pub(crate) struct Occupied {
     slot: Slot,
@@ -80,9 +88,9 @@ impl Drop for OwnedTask {
 
 impl Connection {
     /// Connects and greets the server.
-    async fn open(redis: &Redis) -> Result<Self, L2Error> {
-        let client =
-            Client::new(redis.server.clone(), Some(performance(redis)), Some(connection(redis)), None);
+    async fn open(redis: &Redis, role: Role) -> Result<Self, L2Error> {
+        let (performance, connection) = (performance(redis, role), connection(redis));
+        let client = Client::new(redis.server.clone(), Some(performance), Some(connection), None);
         // Whoever subscribes to this before connecting cannot miss it.
         let mut connected = client.reconnect_rx();
         let mut task = OwnedTask(client.connect());
@@ -125,38 +133,39 @@ async fn probe(client: &Client) -> Result<(), L2Error> {
 /// Dials, again and again: at once, then after a short pause that grows while connections do not last.
 pub(crate) struct Dialer {
     redis: Redis,
-    role: &'static str,
+    role: Role,
     pause: Duration,
     since: Option<Instant>,
     failed_before: bool,
 }
 
 impl Dialer {
-    pub(crate) fn new(redis: Redis, role: &'static str) -> Self {
+    pub(crate) fn new(redis: Redis, role: Role) -> Self {
         Self { redis, role, pause: MIN_PAUSE, since: None, failed_before: false }
     }
 
     pub(crate) async fn dial(&mut self) -> Result<Connection, L2Error> {
         // fred bounds connecting and greeting apart; this bounds whatever else there may be.
         let patience = self.redis.connect_timeout * 3;
-        let connection =
-            timeout(patience, Connection::open(&self.redis)).await.map_err(|_| L2Error::Timeout)??;
+        let connection = timeout(patience, Connection::open(&self.redis, self.role))
+            .await
+            .map_err(|_| L2Error::Timeout)??;
         self.since = Some(Instant::now());
         Ok(connection)
     }
 
     /// Notes that the connection serves its purpose now.
     pub(crate) fn connected(&mut self) {
-        tracing::info!(role = self.role, "connected to Redis");
+        tracing::info!(role = ?self.role, "connected to Redis");
         self.failed_before = false;
     }
 
     /// Notes what ended the connection, or kept it from being made, and waits until it is time to dial again.
     pub(crate) async fn rest(&mut self, why: &L2Error) {
         if std::mem::replace(&mut self.failed_before, true) {
-            tracing::debug!(role = self.role, error = %why, "Redis still cannot be reached");
+            tracing::debug!(role = ?self.role, error = %why, "Redis still cannot be reached");
         } else {
-            tracing::warn!(role = self.role, error = %why, "no connection to Redis; trying again until there is one");
+            tracing::warn!(role = ?self.role, error = %why, "no connection to Redis; trying again until there is one");
         }
         if self.since.take().is_some_and(|since| since.elapsed() > 4 * self.pause) {
             self.pause = MIN_PAUSE;
@@ -211,10 +220,10 @@ fn end_of(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> L2Error {
     }
 }
 
-fn performance(redis: &Redis) -> PerformanceConfig {
+fn performance(redis: &Redis, role: Role) -> PerformanceConfig {
     PerformanceConfig {
         default_command_timeout: redis.timeout,
-        broadcast_channel_capacity: BROADCAST,
+        broadcast_channel_capacity: if role == Role::Bus { BROADCAST } else { 1 },
         ..PerformanceConfig::default()
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{ConfigError, Redis};
-use crate::connection::{self, Dialer, Slot, failed};
+use crate::connection::{self, Dialer, Role, Slot, failed};
 use crate::schema::{self, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
@@ -28,7 +28,8 @@ use crate::subscribe;
 impl Redis {
     /// Begins to connect, in the background, and returns the L2 at once: a Redis that cannot be reached is no error.
     ///
-    /// Instances share entries where they agree on `namespace` and `secrets`.
+    /// Instances share entries where they agree on `namespace` and `secrets`. The namespace becomes a part of all
+    /// names in Redis; it is to have letters, digits, `_`, `.` and `-` only.
     ///
     /// # Errors
     ///
@@ -41,8 +42,8 @@ impl Redis {
         self.check()?;
         let (reads, writes) = (Slot::new(), Slot::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), "reads"), reads.clone()));
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), "writes"), writes.clone()));
+        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Reads), reads.clone()));
+        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Writes), writes.clone()));
         Ok(RedisL2 {
             redis: self.clone(),
             schema: Schema::new(namespace, secrets),
@@ -50,8 +51,7 @@ impl Redis {
             writes,
             bus: Slot::new(),
             issuer: Bytes::copy_from_slice(&random_id()),
-            heartbeat: Mutex::default(),
-            patience: TICK + TICK_SPREAD.mul_f64(connection::jitter()),
+            heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
             tasks: Mutex::new(tasks),
         })
     }
@@ -69,18 +69,9 @@ pub struct RedisL2 {
     writes: Slot,
     bus: Slot,
     issuer: Bytes,
-    heartbeat: Mutex<Option<Heartbeat>>,
-    /// How long the position may stand still, as this instance sees it, before this instance moves it on.
-    patience: Duration,
+    heartbeat: Mutex<Heartbeat>,
     /// Aborted when dropped.
     tasks: Mutex<JoinSet<()>>,
-}
-
-/// Since when the position has stood still.
-#[derive(Clone, Copy)]
-struct Heartbeat {
-    seq: Seq,
-    since: Instant,
 }
 
 impl L2 for RedisL2 {
@@ -129,7 +120,7 @@ impl L2 for RedisL2 {
         Box::pin(self.bounded(async move {
             let mut args = self.args();
             args.extend([decimal(after), decimal(PAGE)]);
-            let reply: Vec<Bytes> = self.call(&scripts::CATCH_UP, &self.writes.client()?, args).await?;
+            let reply: Vec<Bytes> = self.call(&scripts::CATCH_UP, &self.reads.client()?, args).await?;
             let [incarnation, seq, floor, upto, idents @ ..] = &reply[..] else { return Err(malformed()) };
             Ok(Page {
                 position: position(seq, incarnation)?,
@@ -163,7 +154,7 @@ impl L2 for RedisL2 {
                 Link::Bus => self.bus.client()?,
                 _ => self.reads.client()?,
             };
-            let position = if self.stands_still() {
+            let position = if self.heartbeat().stands_still(Instant::now()) {
                 Some(self.open_over(&client).await?)
             } else {
                 let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
@@ -171,14 +162,14 @@ impl L2 for RedisL2 {
                     client.mget(names).await.map_err(failed)?;
                 schema::position(seq.as_deref(), incarnation.as_deref())
             };
-            self.note(position);
+            self.heartbeat().note(position, Instant::now());
             Ok(position)
         }))
     }
 
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
-        let dialer = Dialer::new(self.redis.clone(), "bus");
+        let dialer = Dialer::new(self.redis.clone(), Role::Bus);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(subscribe::run(dialer, self.bus.clone(), self.schema.channel.clone(), sender));
@@ -237,7 +228,7 @@ impl RedisL2 {
     async fn some_scores(&self, idents: &[Ident]) -> Result<Scores, L2Error> {
         let mut args = self.args();
         args.extend(idents_as_args(idents));
-        let reply: Vec<Bytes> = self.call(&scripts::SCORES, &self.writes.client()?, args).await?;
+        let reply: Vec<Bytes> = self.call(&scripts::SCORES, &self.reads.client()?, args).await?;
         let [incarnation, seq, floor, seqs @ ..] = &reply[..] else { return Err(malformed()) };
         let score = |text: &Bytes| if text.is_empty() { Ok(None) } else { number(text).map(Some) };
         Ok(Scores {
@@ -281,19 +272,7 @@ impl RedisL2 {
         timeout(self.redis.timeout + TIMER_SLACK, operation).await.unwrap_or(Err(L2Error::Timeout))
     }
 
-    fn stands_still(&self) -> bool {
-        self.heartbeat().is_some_and(|heartbeat| heartbeat.since.elapsed() > self.patience)
-    }
-
-    fn note(&self, position: Option<Position>) {
-        let mut heartbeat = self.heartbeat();
-        let seq = position.map(|position| position.seq);
-        if heartbeat.map(|heartbeat| heartbeat.seq) != seq {
-            *heartbeat = seq.map(|seq| Heartbeat { seq, since: Instant::now() });
-        }
-    }
-
-    fn heartbeat(&self) -> MutexGuard<'_, Option<Heartbeat>> {
+    fn heartbeat(&self) -> MutexGuard<'_, Heartbeat> {
         self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -301,6 +280,29 @@ impl RedisL2 {
 impl fmt::Debug for RedisL2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisL2").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+/// How long the position has stood still, as this instance's polls see it.
+struct Heartbeat {
+    last: Option<(Position, Instant)>,
+    /// How long it may, before this instance moves it on.
+    patience: Duration,
+}
+
+impl Heartbeat {
+    fn new(patience: Duration) -> Self {
+        Self { last: None, patience }
+    }
+
+    fn note(&mut self, position: Option<Position>, now: Instant) {
+        if self.last.map(|(last, _)| last) != position {
+            self.last = position.map(|position| (position, now));
+        }
+    }
+
+    fn stands_still(&self, now: Instant) -> bool {
+        self.last.is_some_and(|(_, since)| now.duration_since(since) > self.patience)
     }
 }
 
@@ -363,3 +365,26 @@ const PAGE: usize = 1000;
 /// How many idents one script call looks up.
 const SCORES: usize = 4000;
 const MAX_NOTICES: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use forebay_core::l2::Incarnation;
+
+    use super::*;
+
+    #[test]
+    fn a_position_that_polls_find_unchanged_for_too_long_stands_still() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |seq| Some(Position { incarnation: Incarnation([1; 16]), seq });
+        let mut heartbeat = Heartbeat::new(30 * second);
+        assert!(!heartbeat.stands_still(begin + 99 * second), "nothing was polled yet");
+        heartbeat.note(at(1), begin);
+        heartbeat.note(at(1), begin + 29 * second);
+        assert!(!heartbeat.stands_still(begin + 30 * second));
+        assert!(heartbeat.stands_still(begin + 31 * second));
+        heartbeat.note(at(2), begin + 31 * second);
+        assert!(!heartbeat.stands_still(begin + 32 * second));
+        heartbeat.note(None, begin + 32 * second);
+        assert!(!heartbeat.stands_still(begin + 99 * second));
+    }
+}

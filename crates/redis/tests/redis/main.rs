@@ -7,3 +7,4 @@ mod support;
 mod bus;
 mod losses;
 mod operations;
+mod outages;
