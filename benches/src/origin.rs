@@ -1,4 +1,6 @@
-//! The origin behind every subject: 2 KiB of body and eight headers, counted.
+//! The origin behind every subject: 2 KiB of body and eight headers.
+//!
+//! Body and header values are static, so that an origin costs as little as it can and no ratio to it flatters a cache.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,26 +25,41 @@ use tower_service::Service;
 pub const BODY_BYTES: usize = 2048;
 
 /// Where responses come from; clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Origin {
-    calls: Arc<AtomicU64>,
+    kind: Kind,
     delay: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Counted(Arc<AtomicU64>),
+    Apart,
 }
 
 impl Origin {
     /// An origin that answers at once.
     pub fn new() -> Self {
-        Self::default()
+        Self { kind: Kind::Counted(Arc::default()), delay: None }
     }
 
     /// An origin that answers after `delay`.
     pub fn slow(delay: Duration) -> Self {
-        Self { delay: Some(delay), ..Self::default() }
+        Self { delay: Some(delay), ..Self::new() }
     }
 
-    /// How many requests have reached the origin.
+    /// An origin that does not count and makes body and ETag anew for each response: those who ask it share nothing, while
+    /// those who are answered with one stored response share what it is made of, as they would outside of a benchmark.
+    pub fn apart() -> Self {
+        Self { kind: Kind::Apart, delay: None }
+    }
+
+    /// How many requests have reached the origin, as far as it counts.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        match &self.kind {
+            Kind::Counted(calls) => calls.load(Ordering::Relaxed),
+            Kind::Apart => 0,
+        }
     }
 
     /// The origin as a plain tower service.
@@ -59,10 +76,25 @@ impl Origin {
     }
 
     fn respond<B: From<Bytes>>(&self, freshness: Freshness) -> Response<B> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let mut response = Response::new(B::from(Bytes::from_static(&BODY)));
-        *response.headers_mut() = headers(freshness);
+        let (body, etag) = match &self.kind {
+            Kind::Counted(calls) => {
+                calls.fetch_add(1, Ordering::Relaxed);
+                (Bytes::from_static(&BODY), HeaderValue::from_static(ETAG))
+            }
+            Kind::Apart => {
+                let etag = HeaderValue::from_str(ETAG).expect("an ETag is a valid value");
+                (Bytes::copy_from_slice(&BODY), etag)
+            }
+        };
+        let mut response = Response::new(B::from(body));
+        *response.headers_mut() = headers(freshness, etag);
         response
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -143,7 +175,7 @@ async fn wait(origin: &Origin) {
 }
 
 /// Eight headers either way, so that only the freshness differs.
-fn headers(freshness: Freshness) -> HeaderMap {
+fn headers(freshness: Freshness, etag: HeaderValue) -> HeaderMap {
     let (name, value) = match freshness {
         Freshness::Hour => (header::CACHE_CONTROL, "public, max-age=3600"),
         Freshness::Unstated => (header::ALLOW, "GET, HEAD"),
@@ -151,7 +183,7 @@ fn headers(freshness: Freshness) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(name, HeaderValue::from_static(value));
-    headers.insert(header::ETAG, HeaderValue::from_static("\"5f3a9c2e71b84d06\""));
+    headers.insert(header::ETAG, etag);
     headers.insert(header::LAST_MODIFIED, HeaderValue::from_static("Tue, 01 Jul 2025 10:00:00 GMT"));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -160,4 +192,5 @@ fn headers(freshness: Freshness) -> HeaderMap {
     headers
 }
 
+const ETAG: &str = "\"5f3a9c2e71b84d06\"";
 static BODY: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use arrayvec::ArrayVec;
 use axum::Router;
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
@@ -217,12 +218,12 @@ impl Key {
         if request.method() != Method::GET {
             return None;
         }
-        let mut encoded = Encoded { bytes: [0; 512], len: 0 };
-        encoded.push(b"G")?;
-        encoded.push(request.headers().get(http::header::HOST)?.as_bytes())?;
-        encoded.push(request.uri().path().as_bytes())?;
-        encoded.push(request.uri().query().unwrap_or_default().as_bytes())?;
-        let hash = blake3::keyed_hash(&SECRET, &encoded.bytes[..encoded.len]);
+        let mut encoded = ArrayVec::<u8, 512>::new();
+        push(&mut encoded, b"G")?;
+        push(&mut encoded, request.headers().get(http::header::HOST)?.as_bytes())?;
+        push(&mut encoded, request.uri().path().as_bytes())?;
+        push(&mut encoded, request.uri().query().unwrap_or_default().as_bytes())?;
+        let hash = blake3::keyed_hash(&SECRET, &encoded);
         let mut key = [0; 16];
         key.copy_from_slice(&hash.as_bytes()[..16]);
         Some(Self(key))
@@ -237,22 +238,11 @@ impl Hash for Key {
     }
 }
 
-/// Length-prefixed parts on the stack.
-struct Encoded {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl Encoded {
-    fn push(&mut self, part: &[u8]) -> Option<()> {
-        let start = self.len + 2;
-        let end = start + part.len();
-        let length = u16::try_from(part.len()).ok()?;
-        self.bytes.get_mut(start..end)?.copy_from_slice(part);
-        self.bytes[self.len..start].copy_from_slice(&length.to_le_bytes());
-        self.len = end;
-        Some(())
-    }
+/// Adds a part behind its length; `None` when the buffer is full.
+fn push(encoded: &mut ArrayVec<u8, 512>, part: &[u8]) -> Option<()> {
+    let length = u16::try_from(part.len()).ok()?;
+    encoded.try_extend_from_slice(&length.to_le_bytes()).ok()?;
+    encoded.try_extend_from_slice(part).ok()
 }
 
 /// The key is a hash already.

@@ -29,9 +29,8 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
     tools::require("taskset", "util-linux")?;
     let runtime = Rc::new(runner::runtime());
     let server = runtime.block_on(RedisServer::start()).map_err(|error| error.to_string())?;
-    for process in server.pid().into_iter().chain([std::process::id()]) {
-        tools::pin(process, CORE)?;
-    }
+    let processes = server.pid().into_iter().chain([std::process::id()]);
+    let _pinned = processes.map(|process| tools::pin(process, CORE)).collect::<Result<Vec<_>, _>>()?;
     let client =
         runtime.block_on(client(&server)).map_err(|error| format!("fred cannot connect: {error}"))?;
     one_at_a_time(&runtime, &server, &client, options)?;

@@ -1,5 +1,6 @@
-//! The suites: `hit`, `router`, `bypass`, `miss`, `stampede`, `invalidate`, `l2` and `e2e`.
+//! The suites: `hit`, `router`, `bypass`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2` and `e2e`.
 
+mod cores;
 mod e2e;
 mod exchange;
 mod invalidate;
@@ -33,8 +34,8 @@ impl Options {
 const REFERENCES: [&str; 2] = ["bare", "floor"];
 
 /// The names of all suites.
-pub const NAMES: [&str; 9] =
-    ["hit", "router", "bypass", "bypass-get", "miss", "stampede", "invalidate", "l2", "e2e"];
+pub const NAMES: [&str; 10] =
+    ["hit", "router", "bypass", "bypass-get", "miss", "cores", "stampede", "invalidate", "l2", "e2e"];
 
 /// Runs the suite `name` and prints its table.
 ///
@@ -43,6 +44,7 @@ pub const NAMES: [&str; 9] =
 /// A sentence for the user, when the suite does not exist or needs something that the machine does not have.
 pub fn run(name: &str, options: &Options) -> Result<(), String> {
     match name {
+        "cores" => cores::run(options),
         "stampede" => stampede::run(options),
         "invalidate" => invalidate::run(options),
         "l2" => l2::run(options)?,
