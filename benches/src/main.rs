@@ -24,6 +24,7 @@
 //! | `bypass` | a POST, which a cache has to leave alone |
 //! | `bypass-get` | a GET whose response states no freshness |
 //! | `miss` | a GET of a key that was never asked for: look up, ask the origin, store; `over bare` is the cache's part |
+//! | `cores` | the hits of `hit` and `router` from one thread and from two, on one hot key |
 //! | `stampede` | 1000 tasks ask for one cold key; the origin's calls are counted |
 //! | `invalidate` | a tag is dropped that 100 or 100,000 entries carry |
 //! | `l2` | a 2 KiB answer out of Redis, beside the bare clients |
@@ -43,10 +44,14 @@
 //! in the same round; so ratios hold where nanoseconds drift with the machine. `spread` is the middle half of a row's own
 //! turns. `origin calls` tells whether a row did what its suite says: 0 for a hit, 1 for a bypass or a miss. A cache that
 //! shows 0 in `bypass` answers a POST, or a response without freshness, from its store; its time there is that of a hit.
-//! Requests are built inside the measured time, for all rows alike. Nothing counts allocations here, because a counting
-//! allocator slows down most what allocates most; `instructions` counts them.
+//! `cores` and `e2e` need a machine that does nothing else; the first line printed tells its load. Requests are built
+//! inside the measured time, for all rows alike. Nothing counts allocations here, because a counting allocator slows down
+//! most what allocates most; `instructions` counts them.
 
+use std::fs;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread;
 
 use benches::arguments::Arguments;
 use benches::suites;
@@ -69,5 +74,14 @@ fn run() -> Result<(), String> {
         ["all"] => suites::NAMES.to_vec(),
         words => words.to_vec(),
     };
+    println!("{}", machine());
     names.into_iter().try_for_each(|name| suites::run(name, &arguments.options))
+}
+
+/// What a reader of the figures should know of the machine: other work on it shows most in `cores` and `e2e`.
+fn machine() -> String {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown");
+    format!("{cores} cores, load before the run {load}")
 }
