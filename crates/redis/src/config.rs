@@ -117,7 +117,7 @@ impl Redis {
         in_range("connect_timeout", self.connect_timeout, ms(10)..=secs(60))?;
         in_range("max_fill", self.max_fill, secs(1)..=secs(24 * 3600))?;
         in_range("retention", self.retention, self.max_fill + secs(60)..=secs(366 * 24 * 3600))?;
-        in_range("max_log", self.max_log, 1000..=10_000_000)?;
+        in_range("max_log", self.max_log, 1..=10_000_000)?;
         in_range("max_value", self.max_value, 1024..=256 << 20)
     }
 }

@@ -13,11 +13,13 @@ use forebay_core::l2::{
 use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
 use fred::clients::Client;
+use fred::error::Error;
 use fred::interfaces::KeysInterface;
 use fred::types::{FromValue, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Timeout, timeout};
 
 use crate::config::{ConfigError, Redis};
 use crate::connection::{self, Dialer, Role, Slot, failed};
@@ -76,26 +78,27 @@ pub struct RedisL2 {
 
 impl L2 for RedisL2 {
     fn open(&self) -> L2Future<'_, Position> {
-        Box::pin(self.bounded(async { self.open_over(&self.writes.client()?).await }))
+        Box::pin(async { self.open_over(&self.writes.client()?).await })
     }
 
     fn lookup(&self, key: Key) -> L2Future<'_, Lookup> {
-        Box::pin(self.bounded(async move {
+        Box::pin(async move {
+            let client = self.reads.client()?;
             let names =
                 vec![self.schema.entry(key), self.schema.position.clone(), self.schema.incarnation.clone()];
             // One command, so one instant; a value of a wrong type reads as nothing.
             let (value, seq, incarnation): (Option<Bytes>, Option<Bytes>, Option<Bytes>) =
-                self.reads.client()?.mget(names).await.map_err(failed)?;
+                answer(self.within(client.mget(names)).await)?;
             let value = value.filter(|value| value.len() <= self.redis.max_value);
             Ok(Lookup {
                 frame: value.and_then(schema::frame_of),
                 position: schema::position(seq.as_deref(), incarnation.as_deref()),
             })
-        }))
+        })
     }
 
     fn store<'a>(&'a self, store: Store<'a>) -> L2Future<'a, Stored> {
-        Box::pin(self.bounded(async move { self.store_checked(store).await }))
+        Box::pin(self.store_checked(store))
     }
 
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
@@ -110,14 +113,14 @@ impl L2 for RedisL2 {
                 }
             };
             for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
-                self.bounded(self.invalidate_some(chunk, at_least)).await?;
+                self.invalidate_some(chunk, at_least).await?;
             }
-            self.bounded(self.invalidate_some(last, at_least)).await
+            self.invalidate_some(last, at_least).await
         })
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {
-        Box::pin(self.bounded(async move {
+        Box::pin(async move {
             let mut args = self.args();
             args.extend([decimal(after), decimal(PAGE)]);
             let reply: Vec<Bytes> = self.call(&scripts::CATCH_UP, &self.reads.client()?, args).await?;
@@ -128,15 +131,15 @@ impl L2 for RedisL2 {
                 upto: number(upto)?,
                 idents: idents.chunks(2).map(ident_and_seq).collect::<Result<_, _>>()?,
             })
-        }))
+        })
     }
 
     fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores> {
         Box::pin(async move {
             let mut chunks = idents.chunks(SCORES);
-            let mut scores = self.bounded(self.some_scores(chunks.next().unwrap_or_default())).await?;
+            let mut scores = self.some_scores(chunks.next().unwrap_or_default()).await?;
             for chunk in chunks {
-                let more = self.bounded(self.some_scores(chunk)).await?;
+                let more = self.some_scores(chunk).await?;
                 // The oldest position, the newest floor: that errs to too little.
                 if more.position.incarnation != scores.position.incarnation {
                     return Ok(more);
@@ -149,7 +152,7 @@ impl L2 for RedisL2 {
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {
-        Box::pin(self.bounded(async move {
+        Box::pin(async move {
             let client = match link {
                 Link::Bus => self.bus.client()?,
                 _ => self.reads.client()?,
@@ -159,12 +162,12 @@ impl L2 for RedisL2 {
             } else {
                 let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
                 let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
-                    client.mget(names).await.map_err(failed)?;
+                    answer(self.within(client.mget(names)).await)?;
                 schema::position(seq.as_deref(), incarnation.as_deref())
             };
             self.heartbeat().note(position, Instant::now());
             Ok(position)
-        }))
+        })
     }
 
     fn subscribe(&self) -> Notices {
@@ -209,7 +212,7 @@ impl RedisL2 {
         let mut keys = self.keys();
         keys.push(self.schema.entry(store.key).into());
         let client = self.writes.client()?;
-        let word: String = scripts::STORE.call(&client, keys, args).await.map_err(failed)?;
+        let word: String = answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
         stored(&word).ok_or_else(malformed)
     }
 
@@ -244,7 +247,7 @@ impl RedisL2 {
         client: &Client,
         args: Vec<Value>,
     ) -> Result<R, L2Error> {
-        script.call(client, self.keys(), args).await.map_err(failed)
+        answer(self.within(script.call(client, self.keys(), args)).await)
     }
 
     /// The keys that every script reads.
@@ -266,10 +269,10 @@ impl RedisL2 {
         args
     }
 
-    /// Bounds an operation. fred's own timeout comes first, because it also takes back a command that has not been
-    /// sent yet; this one holds whatever fred does.
-    async fn bounded<T>(&self, operation: impl Future<Output = Result<T, L2Error>>) -> Result<T, L2Error> {
-        timeout(self.redis.timeout + TIMER_SLACK, operation).await.unwrap_or(Err(L2Error::Timeout))
+    /// Bounds a command. fred's own timeout comes first, because it also takes back a command that has not been sent
+    /// yet; this one holds whatever fred does. No `async fn`: it would hold fred's future, which is large, twice.
+    fn within<F: Future>(&self, command: F) -> Timeout<F> {
+        timeout(self.redis.timeout + TIMER_SLACK, command)
     }
 
     fn heartbeat(&self) -> MutexGuard<'_, Heartbeat> {
@@ -304,6 +307,10 @@ impl Heartbeat {
     fn stands_still(&self, now: Instant) -> bool {
         self.last.is_some_and(|(_, since)| now.duration_since(since) > self.patience)
     }
+}
+
+fn answer<T>(result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
+    result.map_err(|_| L2Error::Timeout)?.map_err(failed)
 }
 
 fn stored(word: &str) -> Option<Stored> {

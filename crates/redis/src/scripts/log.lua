@@ -49,10 +49,11 @@ local function publish(previous, idents)
   redis.call('PUBLISH', ARGV[2], cmsgpack.pack(message))
 end
 
--- Begins a new life of the log: every older frame and position is void.
+-- Begins a new life of the log: every older frame and position is void. Where there are traces of an older life,
+-- there may be instances that follow it; a message of an incarnation that is not theirs makes them look.
 local function begin(at_least)
-  local previous = seq or 0
-  seq = math.max(now, previous + 1, at_least + 1)
+  local traces = seq or incarnation
+  seq = math.max(now, (seq or 0) + 1, at_least + 1)
   if seq >= BEYOND then
     seq = now
   end
@@ -61,17 +62,25 @@ local function begin(at_least)
   redis.call('SET', I, incarnation)
   redis.call('UNLINK', L)
   redis.call('ZADD', L, text(floor), sentinel(incarnation))
-  publish(0, {})
+  if traces then
+    publish(0, {})
+  end
 end
 
 -- Cuts what is too old or too much. The floor rises to the highest number cut, in the same step.
 local function trim()
-  local oldest = text(now - ARGV[4])
+  local oldest = '(' .. text(now - ARGV[4])
+  local aged = redis.call('ZREVRANGEBYSCORE', L, oldest, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if aged[1] == sentinel(incarnation) then
+    aged = {}
+  end
+  if not aged[1] and redis.call('ZCARD', L) - 1 <= tonumber(ARGV[5]) then
+    return
+  end
   redis.call('ZREM', L, sentinel(incarnation))
-  local aged = redis.call('ZREVRANGEBYSCORE', L, '(' .. oldest, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if aged[2] then
+  if aged[1] then
     floor = math.max(floor, tonumber(aged[2]))
-    redis.call('ZREMRANGEBYSCORE', L, '-inf', '(' .. oldest)
+    redis.call('ZREMRANGEBYSCORE', L, '-inf', oldest)
   end
   local over = redis.call('ZCARD', L) - ARGV[5]
   if over > 0 then

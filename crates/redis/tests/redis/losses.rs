@@ -117,19 +117,30 @@ async fn numbers_go_on_rising_over_a_lost_log_and_incarnation() {
 }
 
 #[tokio::test]
-async fn a_flushed_redis_begins_anew_and_tells_everybody() {
+async fn a_flushed_redis_begins_anew() {
     let setup = Setup::start().await;
-    let mut notices = setup.l2.subscribe();
-    wait_for(&mut notices, &Notice::Subscribed).await;
     let at = setup.l2.open().await.unwrap();
     setup.store(at, &[], "frame").await;
     setup.command(&["FLUSHALL"]).await;
     let found = setup.l2.lookup(key(1)).await.unwrap();
     assert_eq!((found.frame, found.position), (None, None));
-    let now = setup.l2.open().await.unwrap();
-    assert_ne!(now.incarnation, at.incarnation);
-    let Notice::Message(message) = next(&mut notices).await else { panic!("no message") };
-    assert_eq!((message.incarnation, message.seq, message.idents), (now.incarnation, now.seq, vec![]));
+    assert_eq!(setup.l2.poll(Link::Commands).await.unwrap(), None);
+    assert_eq!(setup.store(at, &[], "x").await, Stored::Refused(Refusal::Incarnation));
+    assert_ne!(setup.l2.open().await.unwrap().incarnation, at.incarnation);
+}
+
+#[tokio::test]
+async fn a_life_that_ends_is_told_to_those_who_follow_it() {
+    let setup = Setup::start().await;
+    let mut notices = setup.l2.subscribe();
+    assert_eq!(next(&mut notices).await, Notice::Subscribed);
+    for end in [":v", ":i", ":l"] {
+        let name = setup.name(end).await;
+        setup.command(&["DEL", &name]).await;
+        let now = setup.l2.open().await.unwrap();
+        let Notice::Message(message) = next(&mut notices).await else { panic!("no message") };
+        assert_eq!((message.incarnation, message.seq, message.idents), (now.incarnation, now.seq, vec![]));
+    }
 }
 
 #[tokio::test]

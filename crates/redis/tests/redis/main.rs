@@ -5,6 +5,7 @@
 mod support;
 
 mod bus;
+mod conformance;
 mod losses;
 mod operations;
 mod outages;
