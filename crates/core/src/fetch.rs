@@ -28,22 +28,22 @@ use crate::time::Moment;
 
 /// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary.
 #[inline]
-pub fn lookup_l1<V: Stored, S: Seeker<V>>(
+pub fn lookup_l1<V: Stored>(
     tiers: &Tiers<V>,
     canonical: &[u8],
-    seeker: &S,
     now: Moment,
+    variant: impl FnOnce(&V) -> Variant,
 ) -> Probe<V> {
     let found = tiers.probe(canonical, now);
     let Probe::Hit(entry, _) = &found else { return found };
-    match seeker.variant(&entry.value) {
+    match variant(&entry.value) {
         Variant::Same => found,
         Variant::Of(variant) if *variant.bytes() == *entry.canonical => found,
         Variant::Of(variant) => match tiers.probe(variant.bytes(), now) {
             Probe::Miss(Absence::Unknown) => Probe::Miss(Absence::Variant),
             other => other,
         },
-        Variant::Unkeyed => Probe::Miss(Absence::Variant),
+        Variant::Barred => Probe::Miss(Absence::Barred),
     }
 }
 
@@ -64,26 +64,26 @@ where
     let mut patience = PATIENCE;
     for _ in 0..ROUNDS {
         let begun = tiers.instance.coherence.begin();
-        let (entry, tier, lead) = match tiers.join(&canonical, begun, seeker) {
-            Joined::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
-                Followed::Shared(entry) => (entry, Tier::Flight, None),
+        let (entry, tier) = match tiers.join(&canonical, begun, seeker) {
+            Place::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
+                Followed::Shared(entry) => (entry, Tier::Flight),
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
                 Followed::Alone => break,
             },
-            Joined::Lead(lead) => match tiers.look(&canonical, begun).await {
-                Looked::Found(entry, tier) => (entry, tier, Some(lead)),
-                Looked::Nothing(grounds) => return tiers.ask(Some(lead), grounds, absence, origin).await,
+            Place::Ahead(lead) => match tiers.look(&canonical, begun).await {
+                Looked::Found(entry, tier) => {
+                    land(lead, &entry);
+                    (entry, tier)
+                }
+                Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, origin).await,
             },
         };
-        if let Some(lead) = lead {
-            lead.land(Arc::clone(&entry));
-        }
         match seeker.variant(&entry.value) {
             Variant::Of(variant) if *variant.bytes() != *entry.canonical => {
                 canonical = variant.bytes().into()
             }
-            Variant::Unkeyed => break,
+            Variant::Barred => break,
             Variant::Of(_) | Variant::Same => return Fetched::Cached(entry, tier),
         }
     }
@@ -101,6 +101,19 @@ pub trait Seeker<V>: Sync {
 
     /// What is known to invalidate the answer before it is there: a flight that such an invalidation has hit is not joined.
     fn idents(&self) -> Idents;
+
+    /// Whether this request may wait for another's answer, and others for its own.
+    fn sharing(&self) -> Sharing;
+}
+
+/// Whether requests for the same key share one fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// They do.
+    Flight,
+    /// This one looks and asks by itself: its answer may be its own.
+    Solo,
 }
 
 /// Where a request finds its answer, given a value found under one of its keys.
@@ -114,8 +127,8 @@ pub enum Variant {
     Same,
     /// Under this canonical key.
     Of(KeyEncoder),
-    /// Nowhere: its key would be too long.
-    Unkeyed,
+    /// Nowhere: it may not have this answer, or its key would be too long. The origin has to be asked.
+    Barred,
 }
 
 /// A way to the origin for one request.
@@ -184,7 +197,6 @@ pub enum Probe<V> {
 
 /// Whether an answer is known to be coherent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Synced {
     /// It is.
     Yes,
@@ -194,7 +206,6 @@ pub enum Synced {
 
 /// Why L1 had nothing to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Absence {
     /// There is nothing under the key.
     Unknown,
@@ -206,6 +217,8 @@ pub enum Absence {
     Invalidated,
     /// It may have been invalidated: the instance is not in sync.
     Lapsed,
+    /// There is an answer, but not for this request.
+    Barred,
 }
 
 /// How a request was answered.
@@ -231,6 +244,11 @@ struct Grounds {
     stamp: Stamp,
     /// Without one, the fill is not offered to L2.
     incarnation: Option<Incarnation>,
+}
+
+enum Place<V> {
+    Ahead(Option<Lead<Arc<Entry<V>>>>),
+    Follow(Follower<Arc<Entry<V>>>),
 }
 
 enum Followed<V> {
@@ -287,12 +305,19 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
-    fn join<S: Seeker<V>>(&self, canonical: &[u8], begun: Begun, seeker: &S) -> Joined<Arc<Entry<V>>> {
+    fn join<S: Seeker<V>>(&self, canonical: &[u8], begun: Begun, seeker: &S) -> Place<V> {
+        if seeker.sharing() == Sharing::Solo {
+            return Place::Ahead(None);
+        }
         let key = self.instance.settings.secrets.key(canonical);
-        self.flights.join(key, begun.stamp, |began| {
+        let joined = self.flights.join(key, begun.stamp, |began| {
             began.epoch == begun.stamp.epoch
                 || self.instance.coherence.admits(began, seeker.idents().as_slice())
-        })
+        });
+        match joined {
+            Joined::Lead(lead) => Place::Ahead(Some(lead)),
+            Joined::Follow(follower) => Place::Follow(follower),
+        }
     }
 
     /// Waits for the leader, and judges what it brings by when this request arrived: it is good if the leader began
@@ -467,9 +492,7 @@ impl<V: Stored> Tiers<V> {
             fill.lifetime,
         );
         let entry = self.keep(entry);
-        if let Some(lead) = lead {
-            lead.land(Arc::clone(&entry));
-        }
+        land(lead, &entry);
         if let Some(marker) = marker {
             self.store(grounds, &marker).await;
         }
@@ -517,6 +540,12 @@ impl<V: Stored> Tiers<V> {
     /// What a fill rests on when L2 has told nothing: what has been applied here.
     fn local_grounds(&self, begun: Begun) -> Grounds {
         Grounds { stamp: begun.stamp, incarnation: self.instance.coherence.incarnation() }
+    }
+}
+
+fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
+    if let Some(lead) = lead {
+        lead.land(Arc::clone(entry));
     }
 }
 

@@ -31,8 +31,10 @@ use crate::key::Key;
 
 /// The flights of one kind of value.
 pub struct Flights<T> {
-    shards: Arc<[Mutex<HashMap<Key, Flight<T>>>]>,
+    shards: Arc<[Shard<T>]>,
 }
+
+type Shard<T> = Mutex<HashMap<Key, Flight<T>>>;
 
 #[derive(Debug)]
 struct Flight<T> {
@@ -124,7 +126,7 @@ impl<T> fmt::Debug for Flights<T> {
 
 /// The leader's duty to end the flight. Dropping it ends it as [`Landing::Abandoned`].
 pub struct Lead<T> {
-    shards: Arc<[Mutex<HashMap<Key, Flight<T>>>]>,
+    shards: Arc<[Shard<T>]>,
     key: Key,
     id: Arc<()>,
     sender: watch::Sender<Option<Landing<T>>>,
@@ -218,7 +220,7 @@ impl<T: Clone> Follower<T> {
     }
 }
 
-fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(shard: &Shard<T>) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
     // No code that can panic runs under the lock.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

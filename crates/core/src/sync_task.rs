@@ -22,27 +22,45 @@ impl SyncTask {
     /// Runs until it is aborted by its owner.
     pub(crate) async fn run(self) {
         let mut notices = self.l2.subscribe();
+        let mut reached = None;
         loop {
-            match self.coherence.next_action(self.clock.now()) {
-                Some(action) => self.carry_out(action, &mut notices).await,
-                None => self.wait(&mut notices).await,
+            let Some(action) = self.coherence.next_action(self.clock.now()) else {
+                self.wait(&mut notices).await;
+                continue;
+            };
+            let now = self.carry_out(action, &mut notices).await;
+            if reached.replace(now) != Some(now) {
+                self.tell(now);
+            }
+        }
+    }
+
+    /// Says once that L2 cannot be reached, and once that it can again.
+    fn tell(&self, reached: Reached) {
+        let l2 = self.l2.name();
+        match reached {
+            Reached::Yes => tracing::info!(l2, "L2 is reached: the tiers work together"),
+            Reached::No => {
+                tracing::warn!(l2, "L2 cannot be reached: L1 works alone, and joins when L2 comes")
             }
         }
     }
 
     /// Does one action while the bus is listened to.
-    async fn carry_out(&self, action: Action, notices: &mut Notices) {
+    async fn carry_out(&self, action: Action, notices: &mut Notices) -> Reached {
         let mut done = pin!(self.ask(action));
         loop {
             tokio::select! {
                 biased;
                 notice = notices.recv() => self.hear(notice, notices),
                 reply = &mut done => {
+                    let reached = if reply.is_ok() { Reached::Yes } else { Reached::No };
                     let reply = reply.unwrap_or_else(|error| {
                         self.recorder.observe(&event::Event::Failed(Op::Sync, error));
                         Reply::Failed
                     });
-                    return self.coherence.on_event(Event::Done(reply), self.clock.now());
+                    self.coherence.on_event(Event::Done(reply), self.clock.now());
+                    return reached;
                 }
             }
         }
@@ -107,4 +125,11 @@ impl SyncTask {
             None => *notices = self.l2.subscribe(),
         }
     }
+}
+
+/// Whether L2 has answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Yes,
+    No,
 }

@@ -1,0 +1,84 @@
+//! What an axum router tells about a request, and what a handler can say with axum's means.
+//!
+//! Without the `axum` feature a request has no matched path and no parameters.
+
+#[cfg(not(feature = "axum"))]
+use http::Uri;
+#[cfg(not(feature = "axum"))]
+use http::request::Parts;
+
+#[cfg(not(feature = "axum"))]
+use crate::template::Params;
+
+#[cfg(feature = "axum")]
+mod enabled {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use ::axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams};
+    use ::axum::response::{IntoResponseParts, ResponseParts};
+    use http::Uri;
+    use http::request::Parts;
+
+    use crate::cached::Cached;
+    use crate::template::Params;
+
+    /// The route's path as the router knows it.
+    pub(crate) fn matched_path(parts: &Parts) -> Option<&str> {
+        parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str)
+    }
+
+    /// The path's parameters, percent-decoded as the handler sees them.
+    pub(crate) fn params(parts: &Parts) -> Params {
+        // The extractor wants the parts mutably and async, but only copies out of the extensions.
+        let mut copy = http::Request::new(()).into_parts().0;
+        copy.extensions = parts.extensions.clone();
+        let extract = pin!(<RawPathParams as FromRequestParts<()>>::from_request_parts(&mut copy, &()));
+        match extract.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(params)) => params.iter().collect(),
+            Poll::Ready(Err(_)) | Poll::Pending => Params::default(),
+        }
+    }
+
+    /// Gives the request another query, also where axum keeps the URI for handlers below a nested router.
+    pub(crate) fn rewrite(parts: &mut Parts, uri: Uri) {
+        if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
+            let mut with_query = original.clone().into_parts();
+            let path = original.path();
+            let text = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+            with_query.path_and_query = text.parse().ok();
+            if let Ok(rewritten) = Uri::from_parts(with_query) {
+                *original = rewritten;
+            }
+        }
+        parts.uri = uri;
+    }
+
+    impl IntoResponseParts for Cached {
+        type Error = std::convert::Infallible;
+
+        fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Self::Error> {
+            response.extensions_mut().insert(self);
+            Ok(response)
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+pub(crate) use self::enabled::{matched_path, params, rewrite};
+
+#[cfg(not(feature = "axum"))]
+pub(crate) fn matched_path(_: &Parts) -> Option<&str> {
+    None
+}
+
+#[cfg(not(feature = "axum"))]
+pub(crate) fn params(_: &Parts) -> Params {
+    Params::default()
+}
+
+#[cfg(not(feature = "axum"))]
+pub(crate) fn rewrite(parts: &mut Parts, uri: Uri) {
+    parts.uri = uri;
+}

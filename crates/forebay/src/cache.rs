@@ -1,0 +1,487 @@
+//! The cache's handle and its builder.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use forebay_core::event::{Event, Names};
+use forebay_core::fetch::Tiers;
+use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
+use forebay_core::key::Secrets;
+use forebay_core::l1::L1Settings;
+use forebay_core::l2::L2;
+use forebay_core::tag::Targets;
+use forebay_core::time::Clock;
+use forebay_policy::status::CacheName;
+
+use crate::duration::IntoDuration;
+use crate::error::{BuildError, DurationError, RouteError};
+use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
+use crate::hub::{Authority, Hub};
+use crate::route::RouteOptions;
+use crate::rules::Rules;
+use crate::stored::Kept;
+
+/// A handle to a cache: layers, annotations and invalidation hang off it. Cheap to clone; made once.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use forebay::{Cache, Tag};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let cache = Cache::builder("shop").build().await?;
+/// let app: Router = Router::new()
+///     .route(
+///         "/articles/{id}",
+///         get(async || "an article").layer(cache.route().ttl("5m").tags(["article:{id}", "articles"])),
+///     )
+///     .layer(cache.layer());
+///
+/// cache.invalidate(Tag("article:42")).await?;
+/// # drop(app);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    hub: Arc<Hub>,
+}
+
+impl Cache {
+    /// Starts the configuration of a cache. Instances with the same namespace on the same L2 share their entries; the name has
+    /// 1 to 64 characters out of `a-z`, `0-9`, `_`, `.` and `-`.
+    pub fn builder(namespace: impl Into<String>) -> CacheBuilder {
+        CacheBuilder::new(namespace.into())
+    }
+
+    /// A layer that caches what its responses, or annotated routes inside of it, say may be cached.
+    ///
+    /// Put it inside of whatever authenticates and outside of whatever compresses: the cache has to see whom the handler
+    /// sees, and what leaves it should be what every client can read.
+    pub fn layer(&self) -> CacheLayer {
+        CacheLayer::new(Arc::clone(&self.hub), None)
+    }
+
+    /// A layer for one route, which says how its responses are cached.
+    pub fn route(&self) -> RouteLayer {
+        RouteLayer::new(Arc::clone(&self.hub))
+    }
+
+    /// A table of rules, for saying in one place what [`route`](Self::route) says at each route.
+    ///
+    /// ```
+    /// # use forebay::Cache;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache = Cache::builder("shop").build().await?;
+    /// let layer = cache
+    ///     .rules()
+    ///     .at("/api/search", |route| route.ttl("30s").query(["q", "page"]))
+    ///     .at("/articles/{id}", |route| route.ttl("5m").tags(["article:{id}"]))
+    ///     .at("/admin/*", |route| route.off())
+    ///     .layer()?;
+    /// # drop(layer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn rules(&self) -> RulesBuilder {
+        RulesBuilder { hub: Arc::clone(&self.hub), rules: Vec::new() }
+    }
+
+    /// A layer for a mutating route: when a POST, PUT, PATCH or DELETE through it succeeds (2xx or 3xx), these tags are
+    /// invalidated before the client hears of it. `{name}` stands for a parameter of the path.
+    ///
+    /// A template whose parameter the path does not have invalidates the namespace, rather than nothing.
+    ///
+    /// # Panics
+    ///
+    /// When a template cannot be read, as [`try_invalidates`](Self::try_invalidates) would tell.
+    #[track_caller]
+    pub fn invalidates<T: AsRef<str>>(&self, tags: impl IntoIterator<Item = T>) -> InvalidatesLayer {
+        match self.try_invalidates(tags) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same, for templates that are not known to be well-formed.
+    ///
+    /// # Errors
+    /// [`RouteError::Template`].
+    pub fn try_invalidates<T: AsRef<str>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<InvalidatesLayer, RouteError> {
+        InvalidatesLayer::new(Arc::clone(&self.hub), tags)
+    }
+
+    /// Invalidates one target or several, on every instance.
+    ///
+    /// Once it is `Ok`, this instance serves nothing that was fetched before, and no instance finds such a response in L2;
+    /// other instances drop theirs when the message reaches them, at the latest after the lease. One round trip to Redis,
+    /// however many entries there are.
+    ///
+    /// ```
+    /// use forebay::{All, Cache, Path, Prefix, Tag};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache = Cache::builder("shop").build().await?;
+    /// cache.invalidate(Tag("article:42")).await?;
+    /// cache.invalidate([Path("/articles"), Path("/feed")]).await?;
+    /// cache.invalidate((Prefix("/articles"), Tag("authors"))).await?;
+    /// cache.invalidate(All).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidateError::Target`] for a name that no entry can carry. [`InvalidateError::Unconfirmed`] when Redis did not confirm:
+    /// it has taken effect on this instance, and is sent again until Redis has it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, it goes through even if the future is dropped.
+    pub async fn invalidate(&self, targets: impl Targets) -> Result<Receipt, InvalidateError> {
+        self.hub.tiers.instance().invalidate(targets).await
+    }
+
+    /// What L1 holds: entries, and the sum of their weights in bytes. As of the last maintenance, at most a second ago.
+    #[must_use]
+    pub fn l1_size(&self) -> (u64, u64) {
+        (self.hub.tiers.l1().entries(), self.hub.tiers.l1().weight())
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("instance", self.hub.tiers.instance()).finish_non_exhaustive()
+    }
+}
+
+/// A table of rules. The first rule whose pattern matches the path holds; without one, the response's own fields decide.
+#[must_use = "rules work as part of a layer"]
+pub struct RulesBuilder {
+    hub: Arc<Hub>,
+    rules: Vec<(String, RouteOptions)>,
+}
+
+impl RulesBuilder {
+    /// Adds a rule. In a pattern `{name}` stands for one segment of the path, and `*` at the end for the rest of it.
+    pub fn at(
+        mut self,
+        pattern: impl Into<String>,
+        options: impl FnOnce(RouteOptions) -> RouteOptions,
+    ) -> Self {
+        self.rules.push((pattern.into(), options(RouteOptions::new())));
+        self
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    /// The first [`RouteError`]: a pattern, a setting, or a template that names what its pattern does not have.
+    pub fn layer(self) -> Result<CacheLayer, RouteError> {
+        let rules = Rules::new(&self.hub, &self.rules)?;
+        Ok(CacheLayer::new(self.hub, Some(Arc::new(rules))))
+    }
+}
+
+impl fmt::Debug for RulesBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.rules.iter().map(|(pattern, options)| (pattern, options))).finish()
+    }
+}
+
+/// The shared tier of a cache: Redis' settings, or an [`L2`] of one's own.
+#[non_exhaustive]
+pub enum Shared {
+    /// Redis.
+    #[cfg(feature = "redis")]
+    Redis(Box<forebay_redis::Redis>),
+    /// Another one.
+    Custom(Arc<dyn L2>),
+}
+
+#[cfg(feature = "redis")]
+impl From<forebay_redis::Redis> for Shared {
+    fn from(redis: forebay_redis::Redis) -> Self {
+        Self::Redis(Box::new(redis))
+    }
+}
+
+impl From<Arc<dyn L2>> for Shared {
+    fn from(l2: Arc<dyn L2>) -> Self {
+        Self::Custom(l2)
+    }
+}
+
+impl Shared {
+    fn connect(self, _namespace: &str, _secrets: &Secrets) -> Result<Arc<dyn L2>, BuildError> {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => {
+                let l2 = redis.connect(_namespace, _secrets).map_err(BuildError::Redis)?;
+                Ok(Arc::new(l2))
+            }
+            Self::Custom(l2) => Ok(l2),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.fmt(f),
+            Self::Custom(l2) => f.write_str(l2.name()),
+        }
+    }
+}
+
+/// The configuration of a [`Cache`]. Nothing is checked before [`build`](Self::build).
+///
+/// ```
+/// use forebay::{Cache, L1};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let cache = Cache::builder("shop")
+///     .l1(L1::bytes(64 << 20).max_entry(256 << 10))
+///     .default_ttl("10s")
+///     .lease("1s")
+///     .build()
+///     .await?;
+///
+/// let error = Cache::builder("My Shop").build().await.unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "namespace \"My Shop\": 1 to 64 characters out of a-z, 0-9, `_`, `.` and `-` are accepted"
+/// );
+/// # drop(cache);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// With Redis:
+///
+/// ```
+/// # #[cfg(feature = "redis")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use forebay::{Cache, Redis};
+/// use std::time::Duration;
+///
+/// let redis = Redis::url("redis://localhost:6379")?.timeout(Duration::from_millis(100));
+/// let cache = Cache::builder("shop").l2(redis).build().await?; // also while Redis is down
+/// # drop(cache);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder makes a cache with `build`"]
+pub struct CacheBuilder {
+    namespace: String,
+    l1: L1Settings,
+    l2: Option<Shared>,
+    secret: Option<Vec<u8>>,
+    default_ttl: Option<Duration>,
+    authority: Authority,
+    name: Option<String>,
+    metrics_prefix: String,
+    lease: Option<Duration>,
+    partition_grace: Option<Duration>,
+    flight_wait: Option<Duration>,
+    clock: Clock,
+    error: Option<DurationError>,
+}
+
+impl CacheBuilder {
+    fn new(namespace: String) -> Self {
+        Self {
+            namespace,
+            l1: L1Settings::default(),
+            l2: None,
+            secret: None,
+            default_ttl: None,
+            authority: Authority::default(),
+            name: Some("forebay".into()),
+            metrics_prefix: "cache".into(),
+            lease: None,
+            partition_grace: None,
+            flight_wait: None,
+            clock: Clock::system(),
+            error: None,
+        }
+    }
+
+    /// The size of L1. Default 256 MiB, entries up to 1 MiB.
+    pub fn l1(mut self, l1: L1Settings) -> Self {
+        self.l1 = l1;
+        self
+    }
+
+    /// The tier that instances share. Without one, the cache is this process' own.
+    pub fn l2(mut self, l2: impl Into<Shared>) -> Self {
+        self.l2 = Some(l2.into());
+        self
+    }
+
+    /// A secret of the service. With it, nobody who can write to Redis can forge an entry, and nobody who can read it can
+    /// tell which URL an entry belongs to. All instances need the same one.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// How long responses are fresh that neither say so themselves nor belong to a route that does. Default: they are
+    /// not cached.
+    pub fn default_ttl(mut self, ttl: impl IntoDuration) -> Self {
+        self.default_ttl = self.duration("default_ttl", ttl);
+        self
+    }
+
+    /// Where the authority in keys comes from. Default [`Authority::FromRequest`].
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = authority;
+        self
+    }
+
+    /// The cache's name in Cache-Status (RFC 9211). Default `forebay`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sends no Cache-Status.
+    pub fn without_cache_status(mut self) -> Self {
+        self.name = None;
+        self
+    }
+
+    /// What the names of all metrics begin with. Default `cache`.
+    pub fn metrics_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.metrics_prefix = prefix.into();
+        self
+    }
+
+    /// How long L1 may be served without news from Redis: the bound on staleness when messages are lost. From 100 ms to
+    /// 5 minutes, default 2 s. Polls go out four times as often.
+    pub fn lease(mut self, lease: impl IntoDuration) -> Self {
+        self.lease = self.duration("lease", lease);
+        self
+    }
+
+    /// How long L1 is served beyond the lease while Redis cannot be reached. At most a day, default 30 s; zero for not at all.
+    pub fn partition_grace(mut self, grace: Duration) -> Self {
+        self.partition_grace = Some(grace);
+        self
+    }
+
+    /// How long a request waits for another that fetches the same before it asks the origin itself. From 1 ms to 10
+    /// minutes, default 10 s.
+    pub fn flight_wait(mut self, wait: impl IntoDuration) -> Self {
+        self.flight_wait = self.duration("flight_wait", wait);
+        self
+    }
+
+    /// Where the cache reads time. For tests; default the system's clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings and starts the cache. Does not wait for Redis: until it is reached, L1 works alone.
+    ///
+    /// # Errors
+    /// [`BuildError`], which names the setting, its value and what is accepted.
+    pub async fn build(mut self) -> Result<Cache, BuildError> {
+        tokio::runtime::Handle::try_current().map_err(|_| BuildError::Runtime)?;
+        let settings = self.settings()?;
+        let name = self.name.as_deref().map(CacheName::new).transpose();
+        let name = name.map_err(|_| BuildError::Name(self.name.clone().unwrap_or_default()))?;
+        let l2 = self.l2.take().map(|l2| l2.connect(&self.namespace, &settings.secrets)).transpose()?;
+        let largest = if l2.is_some() { settings.max_frame as u64 } else { 0 };
+        let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
+        let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, l2)), self.l1));
+        tokio::spawn(keep_house(Arc::downgrade(&tiers)));
+        Ok(Cache { hub: Arc::new(Hub::new(tiers, name, self.authority, self.default_ttl, max_body)) })
+    }
+
+    fn settings(&mut self) -> Result<Settings, BuildError> {
+        if let Some(error) = self.error.take() {
+            return Err(BuildError::Duration(error));
+        }
+        let word = |text: &str, more: &[u8]| {
+            let is = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(byte);
+            (1..=64).contains(&text.len()) && text.as_bytes().iter().all(is)
+        };
+        if !word(&self.namespace, b"_.-") {
+            return Err(BuildError::Namespace(self.namespace.clone()));
+        }
+        if !word(&self.metrics_prefix, b"_") {
+            return Err(BuildError::MetricsPrefix(self.metrics_prefix.clone()));
+        }
+        self.l1.validate().map_err(BuildError::L1)?;
+        let mut settings = Settings::new(&self.namespace, self.secret.as_deref());
+        settings.names = Names::new(&self.metrics_prefix, &self.namespace);
+        settings.clock = self.clock.clone();
+        let within = |setting, value: Option<Duration>, low, high, accepted| match value {
+            Some(value) if !(low..=high).contains(&value) => Err(BuildError::Range {
+                setting,
+                value: humantime::format_duration(value).to_string(),
+                accepted,
+            }),
+            value => Ok(value),
+        };
+        let (ms, secs) = (Duration::from_millis, Duration::from_secs);
+        let coherence = &mut settings.coherence;
+        let lease = within("lease", self.lease, ms(100), secs(300), "100ms to 5m is accepted")?;
+        coherence.lease = lease.unwrap_or(coherence.lease);
+        let day = secs(24 * 60 * 60);
+        let grace = within("partition_grace", self.partition_grace, secs(0), day, "0s to 1day is accepted")?;
+        coherence.partition_grace = grace.unwrap_or(coherence.partition_grace);
+        let wait = within("flight_wait", self.flight_wait, ms(1), secs(600), "1ms to 10m is accepted")?;
+        settings.flight_wait = wait.unwrap_or(settings.flight_wait);
+        if matches!(&self.secret, Some(secret) if secret.len() < 16) {
+            let value = "fewer than 16 bytes".into();
+            return Err(BuildError::Range {
+                setting: "secret",
+                value,
+                accepted: "16 bytes or more are accepted",
+            });
+        }
+        if matches!(&self.authority, Authority::Fixed(name) if name.is_empty()) {
+            let value = "\"\"".into();
+            return Err(BuildError::Range {
+                setting: "authority",
+                value,
+                accepted: "a name such as `shop.example` is accepted",
+            });
+        }
+        Ok(settings)
+    }
+
+    fn duration(&mut self, setting: &'static str, value: impl IntoDuration) -> Option<Duration> {
+        match value.into_duration(setting) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                None
+            }
+        }
+    }
+}
+
+/// L1's maintenance, which would otherwise fall to requests, and its gauges. Ends with the cache.
+async fn keep_house(tiers: Weak<Tiers<Kept>>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Some(tiers) = tiers.upgrade() else { return };
+        tiers.l1().maintain();
+        let event = Event::Holds { entries: tiers.l1().entries(), bytes: tiers.l1().weight() };
+        tiers.instance().recorder().observe(&event);
+    }
+}

@@ -1,0 +1,56 @@
+//! What a handler says about one response.
+
+use std::time::Duration;
+
+use crate::duration::IntoDuration;
+use crate::error::DurationError;
+
+/// A handler's annotation of its response: how long it may be cached and what invalidates it.
+///
+/// It outranks the response's own `max-age` and `Expires` and the route's TTL. `no-store`, `private` and
+/// `Set-Cookie` outrank it. With axum it is a response part; elsewhere put it into the response's extensions.
+///
+/// ```
+/// use forebay::Cached;
+///
+/// async fn show() -> (Cached, &'static str) {
+///     (Cached::ttl("2m").tag("article:42").tag("articles"), "an article")
+/// }
+///
+/// let mut response = http::Response::new("an article");
+/// response.extensions_mut().insert(Cached::ttl("2m").tag("article:42"));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "an annotation works as part of a response"]
+pub struct Cached {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) error: Option<DurationError>,
+}
+
+impl Cached {
+    /// Caches the response for this long. Text that is no duration is reported, and the response is not stored.
+    pub fn ttl(ttl: impl IntoDuration) -> Self {
+        match ttl.into_duration("Cached::ttl") {
+            Ok(ttl) => Self { ttl: Some(ttl), ..Self::default() },
+            Err(error) => Self { error: Some(error), ..Self::default() },
+        }
+    }
+
+    /// Only adds tags: how long the response is cached is left to its fields and its route.
+    pub fn tagged<T: Into<String>>(tags: impl IntoIterator<Item = T>) -> Self {
+        Self::default().tags(tags)
+    }
+
+    /// Adds a tag.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Adds tags.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+}

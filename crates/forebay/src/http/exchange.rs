@@ -1,0 +1,188 @@
+//! One request and its answer, from top to bottom.
+//!
+//! [`begin`] does what can be done at once: gate, key, L1. [`fetch`] does the rest, with [`Ask`] as its way to the origin.
+
+use std::sync::Arc;
+
+use forebay_core::event::Tier;
+use forebay_core::fetch::{self, Absence, Fetched, Probe, Sharing, Synced, lookup_l1};
+use forebay_core::tag::Path;
+use forebay_policy::credentials::Credentials;
+use forebay_policy::facts::RequestFacts;
+use forebay_policy::invalidate::{Invalidation, invalidation};
+use forebay_policy::reuse::{Body as Content, Forward, Gate, Lookup, gate};
+use forebay_policy::status::{Collapsed, Forwarded, Outcome};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use tower_service::Service;
+
+use super::answer::{Client, Note, absence_str, forward, passed, respond};
+use super::ask::Ask;
+use super::body::ResponseBody;
+use super::key;
+use super::scope::{Known, Scope};
+use super::wanted::{Seeking, Wanted};
+use crate::axum::rewrite;
+use crate::hub::Hub;
+use crate::route::{Cookies, Partition, Route};
+
+/// What can be said of a request before anything is waited for.
+pub(super) enum Begun<B: Body> {
+    /// The answer, from L1.
+    Answer(Response<ResponseBody<B>>),
+    /// The cache takes no part in it.
+    Pass(Note),
+    /// It may change something: what it names is invalidated if it succeeds.
+    Unsafe,
+    /// L1 cannot answer it.
+    Fetch(Box<Wanted>),
+}
+
+/// Gate, key, L1. Synchronous; on a hit the request is not touched and the inner service is not called.
+pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content: Content) -> Begun<B> {
+    let hub = &*scope.hub;
+    let (route, known) = scope.route(parts);
+    let facts = RequestFacts::scan(&parts.headers);
+    let lookup = match gate(&parts.method, facts, content) {
+        Gate::Lookup(lookup) => lookup,
+        Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => return Begun::Unsafe,
+        Gate::Bypass(forward, reason) => return pass(scope, parts, known, forward, reason.as_str()),
+        _ => return pass(scope, parts, known, Forward::Bypass, "unknown"),
+    };
+    if route.off {
+        return pass(scope, parts, known, Forward::Bypass, "off");
+    }
+    if let Some(filtered) = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names)) {
+        rewrite(parts, filtered);
+    }
+    let (canonical, partition) = match key::primary(hub, &route, facts, parts) {
+        Ok(key) => key,
+        Err(keyless) => return pass(scope, parts, known, Forward::Bypass, keyless.as_str()),
+    };
+    let credentials = credentials(hub, &route, &partition, facts, &parts.headers);
+    let now = hub.tiers.instance().settings().clock.now();
+    let seeker = Seeking { canonical: canonical.bytes(), headers: &parts.headers, credentials };
+    match lookup_l1(&hub.tiers, canonical.bytes(), now, |value| seeker.variant(value)) {
+        Probe::Hit(entry, synced) => {
+            route.meters.hit(Tier::L1, synced == Synced::Yes);
+            let detail = if synced == Synced::Yes { "l1" } else { "unsynced" };
+            Begun::Answer(respond(
+                hub,
+                &entry,
+                Client { method: &parts.method, headers: &parts.headers, facts },
+                Outcome::Hit,
+                detail,
+                now,
+            ))
+        }
+        Probe::Miss(absence) => Begun::Fetch(Box::new(Wanted {
+            hub: Arc::clone(&scope.hub),
+            canonical: canonical.bytes().into(),
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            authority: key::authority(hub, parts).unwrap_or_default().into(),
+            target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            credentials,
+            facts,
+            sharing: sharing(&route, lookup, credentials, absence),
+            route: Arc::clone(&route),
+            known,
+            absence,
+        })),
+    }
+}
+
+fn pass<B: Body>(
+    scope: &Scope,
+    parts: &mut request::Parts,
+    known: Known,
+    forward: Forward,
+    detail: &'static str,
+) -> Begun<B> {
+    scope.mark(parts, known);
+    scope.hub.meters().miss(detail);
+    Begun::Pass(Note { forward, detail })
+}
+
+/// The request's credentials, as far as the route minds them.
+fn credentials(
+    hub: &Hub,
+    route: &Route,
+    partition: &Partition,
+    facts: RequestFacts,
+    headers: &HeaderMap,
+) -> Credentials {
+    let credentials = Credentials::of(facts, headers, &hub.credentials);
+    match (partition, route.cookies) {
+        (Partition::Of(_), _) => credentials.partitioned(),
+        (_, Cookies::Ignore) => credentials.cookies_ignored(),
+        _ => credentials,
+    }
+}
+
+/// A request whose answer may be its own, or will not be stored, neither leads nor follows.
+fn sharing(route: &Route, lookup: Lookup, credentials: Credentials, absence: Absence) -> Sharing {
+    let own = credentials.authorization() || (credentials.cookie() && route.ttl.is_some());
+    if lookup != Lookup::Fill || own || absence == Absence::Barred { Sharing::Solo } else { Sharing::Flight }
+}
+
+/// Fetches what L1 could not answer: from L2, from another request's flight, or from the origin.
+pub(super) async fn fetch<S, B, R>(
+    scope: Scope,
+    wanted: Box<Wanted>,
+    parts: request::Parts,
+    body: B,
+    inner: S,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send> + Send + 'static,
+    B: Body + Send + 'static,
+    R: Body<Data: Send, Error: Send> + Send + 'static,
+{
+    let hub = Arc::clone(&scope.hub);
+    let wanted = Arc::new(*wanted);
+    let origin = Ask::new(Arc::clone(&wanted), scope, parts, body, inner);
+    match fetch::fetch(&hub.tiers, &*wanted, wanted.absence, origin).await {
+        Fetched::Origin(answer, absence) => {
+            wanted.route.meters.miss(absence_str(absence));
+            answer
+        }
+        Fetched::Cached(entry, tier) => {
+            wanted.route.meters.hit(tier, true);
+            let now = hub.tiers.instance().settings().clock.now();
+            let collapsed =
+                Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(forward(wanted.absence)) };
+            let outcome = if tier == Tier::Flight { Outcome::Forwarded(collapsed) } else { Outcome::Hit };
+            let client = Client { method: &wanted.method, headers: &wanted.headers, facts: wanted.facts };
+            Ok(respond(&hub, &entry, client, outcome, tier.as_str(), now))
+        }
+        Fetched::LookAgain(origin) => look_again(origin).await,
+    }
+}
+
+/// The route has turned out to make its key otherwise: the request starts over, knowing that.
+async fn look_again<S, B, R>(origin: Ask<S, B>) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send> + Send + 'static,
+    B: Body + Send + 'static,
+    R: Body<Data: Send, Error: Send> + Send + 'static,
+{
+    let (scope, mut parts, body, mut inner) = origin.into_parts();
+    match begin(&scope, &mut parts, Content::Empty) {
+        Begun::Answer(response) => Ok(response),
+        Begun::Fetch(wanted) => Box::pin(fetch(scope, wanted, parts, body, inner)).await,
+        Begun::Pass(note) => {
+            let response = inner.call(Request::from_parts(parts, body)).await?;
+            Ok(passed(&scope.hub, response, note))
+        }
+        Begun::Unsafe => Ok(inner.call(Request::from_parts(parts, body)).await?.map(ResponseBody::inner)),
+    }
+}
+
+/// Invalidates what a successful unsafe request has changed, before its client hears of the success.
+pub(super) async fn after_unsafe(hub: &Hub, method: &Method, path: &str, status: StatusCode) {
+    if invalidation(method, status) == Invalidation::Required {
+        // Unconfirmed is queued, and a path that cannot be named was never stored.
+        drop(hub.tiers.instance().invalidate(Path(path)).await);
+    }
+}

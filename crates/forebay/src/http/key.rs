@@ -1,0 +1,159 @@
+//! The key of a request.
+
+use forebay_core::key::{KeyEncoder, TooLong};
+use forebay_policy::facts::{Fact, RequestFacts, is_routing_field};
+use forebay_policy::variant::{Vary, write_field};
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
+
+use crate::hub::{Authority, Hub};
+use crate::route::{Partition, Route};
+
+/// Why a request has no key: it is not cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keyless {
+    NoAuthority,
+    NoPrincipal,
+    LongQuery,
+    TooLong,
+    Path,
+}
+
+impl Keyless {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAuthority => "no-authority",
+            Self::NoPrincipal => "no-principal",
+            Self::LongQuery => "query-too-long",
+            Self::TooLong => "key-too-long",
+            Self::Path => "path-form",
+        }
+    }
+}
+
+impl From<TooLong> for Keyless {
+    fn from(_: TooLong) -> Self {
+        Self::TooLong
+    }
+}
+
+/// The canonical primary key of a request. What it holds is what the handler gets: path and query go in byte for byte.
+pub(super) fn primary(
+    hub: &Hub,
+    route: &Route,
+    facts: RequestFacts,
+    parts: &Parts,
+) -> Result<(KeyEncoder, Partition), Keyless> {
+    let mut key = KeyEncoder::new();
+    key.field(AUTHORITY, authority(hub, parts).ok_or(Keyless::NoAuthority)?.as_bytes())?;
+    let path = parts.uri.path();
+    // `*` and the empty path of CONNECT name no resource.
+    if !path.starts_with('/') {
+        return Err(Keyless::Path);
+    }
+    key.field(PATH, path.as_bytes())?;
+    if let Some(query) = parts.uri.query() {
+        if query.len() > hub.max_query {
+            return Err(Keyless::LongQuery);
+        }
+        key.field(QUERY, query.as_bytes())?;
+    }
+    if let Some(scheme) = parts.uri.scheme_str() {
+        key.field(SCHEME, scheme.as_bytes())?;
+    }
+    if facts.has(Fact::Routing) {
+        for (name, value) in parts.headers.iter().filter(|(name, _)| is_routing_field(name)) {
+            key.field(ROUTING_NAME, name.as_str().as_bytes())?;
+            key.field(ROUTING_VALUE, value.as_bytes())?;
+        }
+    }
+    for name in &route.vary {
+        key.field_with(DECLARED, |sink| write_field(&parts.headers, name, &mut |bytes| sink(bytes)))?;
+    }
+    let partition = route.partition(parts);
+    match &partition {
+        Partition::Shared => {}
+        Partition::Of(principal) => key.field(PARTITION, principal)?,
+        Partition::Unknown => return Err(Keyless::NoPrincipal),
+    }
+    Ok((key, partition))
+}
+
+/// The canonical key of a variant: the primary one, and for each name the request's value.
+pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Result<KeyEncoder, TooLong> {
+    let mut key = KeyEncoder::continuing(primary)?;
+    for name in vary.names() {
+        key.field(VARY_NAME, name.as_str().as_bytes())?;
+        key.field_with(VARY_VALUE, |sink| write_field(request, name, &mut |bytes| sink(bytes)))?;
+    }
+    Ok(key)
+}
+
+/// The authority a request is for.
+pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Option<&'a str> {
+    match &hub.authority {
+        Authority::Fixed(name) => Some(name),
+        Authority::FromRequest => {
+            let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+            parts
+                .uri
+                .authority()
+                .map(|authority| authority.as_str())
+                .or_else(host)
+                .filter(|name| !name.is_empty())
+        }
+    }
+}
+
+/// The URI with only these query parameters, sorted by name; `None` when it is like that already.
+pub(super) fn filtered(uri: &Uri, names: &[Box<str>]) -> Option<Uri> {
+    let query = uri.query()?;
+    let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let mut pairs: Vec<&str> =
+        query.split('&').filter(|pair| names.iter().any(|name| **name == *name_of(pair))).collect();
+    pairs.sort_by_key(|pair| name_of(pair));
+    let wanted = pairs.join("&");
+    if wanted == query {
+        return None;
+    }
+    let path = uri.path();
+    let path_and_query = if wanted.is_empty() { path.to_owned() } else { format!("{path}?{wanted}") };
+    let mut parts = uri.clone().into_parts();
+    // Parts of a valid URI, put together again: cannot fail, and if it did the request would stay as it was.
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+const AUTHORITY: u8 = 1;
+const PATH: u8 = 2;
+const QUERY: u8 = 3;
+const SCHEME: u8 = 4;
+const ROUTING_NAME: u8 = 5;
+const ROUTING_VALUE: u8 = 6;
+const DECLARED: u8 = 7;
+const PARTITION: u8 = 8;
+const VARY_NAME: u8 = 9;
+const VARY_VALUE: u8 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filtered_query_holds_the_named_parameters_sorted_and_keeps_repetitions() {
+        let names: Vec<Box<str>> = vec!["q".into(), "page".into()];
+        let check = |query: &str, expected: Option<&str>| {
+            let uri: Uri = format!("http://h/a{query}").parse().unwrap();
+            let filtered = filtered(&uri, &names).map(|uri| uri.to_string());
+            assert_eq!(filtered.as_deref(), expected, "{query}");
+        };
+        check("", None);
+        check("?page=2&q=x", None);
+        check("?q=x&page=2", Some("http://h/a?page=2&q=x"));
+        check("?utm=1&q=b&q=a", Some("http://h/a?q=b&q=a"));
+        check("?utm=1", Some("http://h/a"));
+        check("?Q=1;q=2", Some("http://h/a"));
+    }
+}

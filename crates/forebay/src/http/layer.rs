@@ -1,0 +1,168 @@
+//! The layers.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use tower_layer::Layer;
+
+use super::scope::{Routes, Scope};
+use super::service::{CacheService, InvalidatesService};
+use crate::duration::IntoDuration;
+use crate::error::RouteError;
+use crate::hub::Hub;
+use crate::route::{Cookies, RouteOptions};
+use crate::rules::Rules;
+use crate::template::Template;
+use http::request::Parts;
+
+/// Caches the responses of what it wraps, as far as they say that they may be cached, or routes inside say so. Made by
+/// [`Cache::layer`](crate::Cache::layer) and [`RulesBuilder::layer`](crate::RulesBuilder::layer).
+#[derive(Clone)]
+#[must_use = "a layer works when it is added to a service"]
+pub struct CacheLayer {
+    hub: Arc<Hub>,
+    rules: Option<Arc<Rules>>,
+}
+
+impl CacheLayer {
+    pub(crate) fn new(hub: Arc<Hub>, rules: Option<Arc<Rules>>) -> Self {
+        Self { hub, rules }
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let routes = match &self.rules {
+            Some(rules) => Routes::Rules(Arc::clone(rules)),
+            None => Routes::Learned(Arc::default()),
+        };
+        CacheService::new(inner, Scope { hub: Arc::clone(&self.hub), routes })
+    }
+}
+
+impl fmt::Debug for CacheLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer").field("rules", &self.rules.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Caches the responses of one route. Made by [`Cache::route`](crate::Cache::route); the settings are those of
+/// [`RouteOptions`].
+///
+/// It works alone, and under a [`CacheLayer`] of the same cache, which then looks up and stores once for both.
+#[derive(Clone)]
+#[must_use = "a layer works when it is added to a service"]
+pub struct RouteLayer {
+    hub: Arc<Hub>,
+    options: RouteOptions,
+}
+
+impl RouteLayer {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub, options: RouteOptions::new() }
+    }
+
+    /// See [`RouteOptions::ttl`].
+    pub fn ttl(self, ttl: impl IntoDuration) -> Self {
+        self.with(|options| options.ttl(ttl))
+    }
+
+    /// See [`RouteOptions::tags`].
+    pub fn tags<T: AsRef<str>>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.with(|options| options.tags(tags))
+    }
+
+    /// See [`RouteOptions::vary`].
+    pub fn vary<T: AsRef<str>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.with(|options| options.vary(names))
+    }
+
+    /// See [`RouteOptions::query`].
+    pub fn query<T: Into<Box<str>>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.with(|options| options.query(names))
+    }
+
+    /// See [`RouteOptions::vary_by`].
+    pub fn vary_by<P: Into<Vec<u8>>>(
+        self,
+        partition: impl Fn(&Parts) -> Option<P> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|options| options.vary_by(partition))
+    }
+
+    /// See [`RouteOptions::cookies`].
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        self.with(|options| options.cookies(cookies))
+    }
+
+    /// See [`RouteOptions::off`].
+    pub fn off(self) -> Self {
+        self.with(RouteOptions::off)
+    }
+
+    /// Checks the settings, for a service that would rather not start than go without a cache. Unchecked, a route with
+    /// a wrong setting is not cached and says so in the log.
+    ///
+    /// # Errors
+    /// The first [`RouteError`].
+    pub fn check(self) -> Result<Self, RouteError> {
+        self.options.check().map(|()| self)
+    }
+
+    fn with(mut self, change: impl FnOnce(RouteOptions) -> RouteOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let routes = Routes::Own(Arc::new(self.options.clone()), Arc::new(OnceLock::new()));
+        CacheService::new(inner, Scope { hub: Arc::clone(&self.hub), routes })
+    }
+}
+
+impl fmt::Debug for RouteLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RouteLayer").field(&self.options).finish()
+    }
+}
+
+/// Invalidates tags when an unsafe request (POST, PUT, DELETE, ..) succeeds. Made by
+/// [`Cache::invalidates`](crate::Cache::invalidates).
+#[derive(Clone)]
+#[must_use = "a layer works when it is added to a service"]
+pub struct InvalidatesLayer {
+    hub: Arc<Hub>,
+    tags: Arc<[Template]>,
+}
+
+impl InvalidatesLayer {
+    /// A template that cannot be read takes the namespace with it whenever the route succeeds: rather too much than stale.
+    pub(crate) fn new<T: AsRef<str>>(
+        hub: Arc<Hub>,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<Self, RouteError> {
+        let tags = tags.into_iter().map(|tag| Template::parse(tag.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { hub, tags })
+    }
+}
+
+impl<S> Layer<S> for InvalidatesLayer {
+    type Service = InvalidatesService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        InvalidatesService::new(inner, Arc::clone(&self.hub), Arc::clone(&self.tags))
+    }
+}
+
+impl fmt::Debug for InvalidatesLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags: Vec<_> = self.tags.iter().map(Template::text).collect();
+        f.debug_struct("InvalidatesLayer").field("tags", &tags).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,19 @@
+//! The middleware: a tower layer, its service, its future and its body.
+//!
+//! `exchange` is where HTTP's rules and the tiers meet; it tells what happens to one request from top to bottom.
+
+mod body;
+mod key;
+mod scope;
+mod wanted;
+mod answer;
+mod ask;
+mod exchange;
+mod future;
+mod service;
+mod layer;
+
+pub use self::body::ResponseBody;
+pub use self::future::CacheFuture;
+pub use self::layer::{CacheLayer, InvalidatesLayer, RouteLayer};
+pub use self::service::{CacheService, InvalidatesService};

@@ -1,0 +1,204 @@
+//! The services that the layers make.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_core::tag::{All, Tag};
+use forebay_policy::invalidate::{Invalidation, invalidation};
+use forebay_policy::reuse::{Body as Content, Forward};
+use http::{Request, Response, request};
+use http_body::Body;
+use tower_service::Service;
+
+use super::answer::{Note, passed};
+use super::body::ResponseBody;
+use super::exchange::{Begun, after_unsafe, begin, fetch};
+use super::future::CacheFuture;
+use super::scope::{Handled, Outer, Scope};
+use crate::axum::params;
+use crate::hub::Hub;
+use crate::route::fill;
+use crate::template::Template;
+
+/// Answers from the cache what it may, and asks the inner service for the rest.
+///
+/// Its error is the inner service's. `poll_ready` is the inner service's too, so a saturated inner service delays hits as well.
+/// The inner service runs on a task of its own when its answer may be shared: it carries the caller's span, but no task-locals.
+#[derive(Clone)]
+pub struct CacheService<S> {
+    inner: S,
+    scope: Scope,
+}
+
+impl<S> CacheService<S> {
+    pub(super) fn new(inner: S, scope: Scope) -> Self {
+        Self { inner, scope }
+    }
+
+    /// The service that is ready. Its clone, which nobody has asked to be ready, takes its place.
+    fn take_ready(&mut self) -> S
+    where
+        S: Clone,
+    {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for CacheService<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body + Send + 'static,
+    R: Body<Data: Send, Error: Send> + Send + 'static,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = CacheFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        match self.scope.outer(&parts) {
+            None => self.serve(parts, body),
+            Some(Outer::Leads) => self.hand_up(parts, body),
+            Some(Outer::Blind) => {
+                let served = self.serve(parts, body);
+                CacheFuture::boxed(Box::pin(async move {
+                    let mut response = served.await?;
+                    response.extensions_mut().insert(Handled);
+                    Ok(response)
+                }))
+            }
+        }
+    }
+}
+
+impl<S> CacheService<S> {
+    fn serve<B, R>(&mut self, mut parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: Body + Send + 'static,
+        R: Body<Data: Send, Error: Send> + Send + 'static,
+    {
+        let content = if body.is_end_stream() { Content::Empty } else { Content::Present };
+        match begin(&self.scope, &mut parts, content) {
+            Begun::Answer(response) => CacheFuture::ready(response),
+            Begun::Pass(note) => {
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                CacheFuture::pass(inner, Arc::clone(&self.scope.hub), note)
+            }
+            Begun::Fetch(wanted) => {
+                let inner = self.take_ready();
+                CacheFuture::boxed(Box::pin(fetch(self.scope.clone(), wanted, parts, body, inner)))
+            }
+            Begun::Unsafe => {
+                let hub = Arc::clone(&self.scope.hub);
+                let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+                let answer = self.inner.call(Request::from_parts(parts, body));
+                CacheFuture::boxed(Box::pin(async move {
+                    let answer = answer.await?;
+                    after_unsafe(&hub, &method, &path, answer.status()).await;
+                    Ok(passed(&hub, answer, Note { forward: Forward::Method, detail: "method" }))
+                }))
+            }
+        }
+    }
+
+    /// Under an outer layer: only says what holds for this route.
+    fn hand_up<B, R>(&mut self, parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send> + Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let options = self.scope.hand_up(&parts);
+        let answer = self.inner.call(Request::from_parts(parts, body));
+        CacheFuture::boxed(Box::pin(async move {
+            let mut response = answer.await?.map(ResponseBody::inner);
+            if let Some(options) = options {
+                response.extensions_mut().insert(options);
+            }
+            Ok(response)
+        }))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Invalidates tags after a successful unsafe request, before its client hears of the success.
+#[derive(Clone)]
+pub struct InvalidatesService<S> {
+    inner: S,
+    hub: Arc<Hub>,
+    tags: Arc<[Template]>,
+}
+
+impl<S> InvalidatesService<S> {
+    pub(super) fn new(inner: S, hub: Arc<Hub>, tags: Arc<[Template]>) -> Self {
+        Self { inner, hub, tags }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for InvalidatesService<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>,
+    R: Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let method = parts.method.clone();
+        let tags = fill(&self.tags, &params(&parts));
+        let hub = Arc::clone(&self.hub);
+        let answer = self.inner.call(Request::from_parts(parts, body));
+        Box::pin(async move {
+            let answer = answer.await?;
+            if invalidation(&method, answer.status()) == Invalidation::Required {
+                let instance = hub.tiers.instance();
+                // Unconfirmed is queued; a name that cannot be made or carried takes the whole namespace with it.
+                let done = match tags {
+                    Ok(tags) => instance.invalidate(tags.into_iter().map(Tag).collect::<Vec<_>>()).await,
+                    Err(missing) => {
+                        let (template, name) = (missing.template, missing.name);
+                        tracing::error!(%template, %name, "no such path parameter: the whole namespace is invalidated");
+                        instance.invalidate(All).await
+                    }
+                };
+                if let Err(forebay_core::instance::InvalidateError::Target(error)) = done {
+                    tracing::error!(%error, "the whole namespace is invalidated");
+                    drop(instance.invalidate(All).await);
+                }
+            }
+            Ok(answer)
+        })
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for InvalidatesService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InvalidatesService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! What every layer and service of one cache shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use forebay_core::event::{Meters, Names};
+use forebay_core::fetch::Tiers;
+use forebay_policy::credentials::CredentialFields;
+use forebay_policy::status::CacheName;
+use forebay_policy::storable::Options;
+
+use crate::route::{Route, RouteOptions};
+use crate::stored::Kept;
+
+/// Where the authority in a key comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Authority {
+    /// From the request's URI or its Host; a request with neither is not cached. One service under two names keeps
+    /// two sets of entries.
+    #[default]
+    FromRequest,
+    /// This name for every request: for a service that is reached under several names or ports which all mean the
+    /// same, such as the addresses of its replicas.
+    Fixed(String),
+}
+
+pub(crate) struct Hub {
+    pub(crate) tiers: Arc<Tiers<Kept>>,
+    pub(crate) name: Option<CacheName>,
+    pub(crate) authority: Authority,
+    pub(crate) default_ttl: Option<Duration>,
+    pub(crate) credentials: CredentialFields,
+    pub(crate) options: Options,
+    pub(crate) max_query: usize,
+    /// The most bytes of a body that are collected to be stored.
+    pub(crate) max_body: usize,
+    pub(crate) plain: Arc<Route>,
+    /// Routes learned from inner layers, by their matched path.
+    learned: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    /// Problems that were reported already: each is worth one line, not one a request.
+    reported: Mutex<Vec<String>>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        tiers: Arc<Tiers<Kept>>,
+        name: Option<CacheName>,
+        authority: Authority,
+        default_ttl: Option<Duration>,
+        max_body: usize,
+    ) -> Self {
+        let names = tiers.instance().recorder().names().clone();
+        let plain = Route::new(RouteOptions::new(), default_ttl, &names, UNNAMED);
+        Self {
+            tiers,
+            name,
+            authority,
+            default_ttl,
+            credentials: CredentialFields::default(),
+            options: Options::default(),
+            max_query: 2048,
+            max_body,
+            plain: Arc::new(plain),
+            learned: RwLock::default(),
+            reported: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        self.tiers.instance().recorder().names()
+    }
+
+    /// The route of an annotation, under the path it was matched by.
+    pub(crate) fn annotated(&self, options: RouteOptions, path: Option<&str>) -> Arc<Route> {
+        let mut route = Route::new(options, self.default_ttl, self.names(), path.unwrap_or(UNNAMED));
+        route.annotated = true;
+        Arc::new(route)
+    }
+
+    /// What an inner layer has said about a matched path.
+    pub(crate) fn learned(&self, path: &str) -> Option<Arc<Route>> {
+        self.learned.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// Remembers what holds for a matched path.
+    pub(crate) fn learn(&self, path: &str, route: &Arc<Route>) {
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        learned.insert(path.into(), Arc::clone(route));
+    }
+
+    /// The route of a path on which no inner layer has anything to say.
+    pub(crate) fn unannotated(&self, path: &str) -> Arc<Route> {
+        Arc::new(Route::new(RouteOptions::new(), self.default_ttl, self.names(), path))
+    }
+
+    /// Reports a mistake in the service's own code or configuration, once.
+    pub(crate) fn report(&self, problem: String) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.len() < MAX_REPORTED && !reported.contains(&problem) {
+            tracing::error!(problem = %problem, "the response is not stored");
+            reported.push(problem);
+        }
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.plain.meters
+    }
+}
+
+/// The label of requests that belong to no route.
+const UNNAMED: &str = "-";
+const MAX_REPORTED: usize = 100;

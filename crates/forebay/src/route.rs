@@ -1,0 +1,245 @@
+//! Routes: what a service says about the caching of some of its paths.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_core::event::{Meters, Names};
+use forebay_policy::variant::VaryAllow;
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::request::Parts;
+
+use crate::duration::IntoDuration;
+use crate::error::RouteError;
+use crate::template::{Params, Template};
+
+/// What a route says about caching. Every setting is optional; without any, the response's own fields decide.
+///
+/// ```
+/// use forebay::RouteOptions;
+///
+/// let options = RouteOptions::new().ttl("5m").tags(["article:{id}", "articles"]).query(["page"]);
+/// assert!(options.check().is_ok());
+/// assert!(RouteOptions::new().ttl("soon").check().unwrap_err().to_string().contains("\"soon\""));
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "options work as part of a route"]
+pub struct RouteOptions {
+    ttl: Option<Duration>,
+    tags: Vec<Template>,
+    vary: Vec<HeaderName>,
+    query: Option<Arc<[Box<str>]>>,
+    partition: Option<Arc<PartitionFn>>,
+    cookies: Cookies,
+    off: bool,
+    error: Option<RouteError>,
+}
+
+/// How a partition is made from a request.
+type PartitionFn = dyn Fn(&Parts) -> Option<Vec<u8>> + Send + Sync;
+
+/// What cookies in the request mean for responses whose freshness the route gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cookies {
+    /// A request with cookies is not answered with such a response, and does not leave one.
+    #[default]
+    Refuse,
+    /// Cookies do not change the answers of this route.
+    Ignore,
+}
+
+impl RouteOptions {
+    /// Nothing said.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Responses that do not say themselves how long they are fresh are fresh for this long.
+    pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
+        match ttl.into_duration("ttl") {
+            Ok(ttl) => self.ttl = Some(ttl),
+            Err(error) => self.note(RouteError::Duration(error)),
+        }
+        self
+    }
+
+    /// Adds tags. `{name}` stands for a parameter of the path, as in `article:{id}`.
+    pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        for tag in tags {
+            match Template::parse(tag.as_ref()) {
+                Ok(tag) => self.tags.push(tag),
+                Err(error) => self.note(error),
+            }
+        }
+        self
+    }
+
+    /// Answers depend on these request fields, whether their Vary says so or not.
+    pub fn vary<T: AsRef<str>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        for name in names {
+            match HeaderName::from_bytes(name.as_ref().as_bytes()) {
+                Ok(name) if ![AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(&name) => {
+                    self.vary.push(name)
+                }
+                _ => self.note(RouteError::Vary(name.as_ref().into())),
+            }
+        }
+        self
+    }
+
+    /// Answers depend on these query parameters only. The others are taken out of the request, and these are sorted, so
+    /// that the handler sees exactly what the key holds.
+    pub fn query<T: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.query = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Answers are a principal's own: `partition` says whose the request is. Each principal gets entries of its own,
+    /// which lifts the refusal of requests with Authorization or cookies. With `None` the request is not cached.
+    ///
+    /// It has to see what the handler sees: put the layer inside of whatever authenticates.
+    pub fn vary_by<P: Into<Vec<u8>>>(
+        mut self,
+        partition: impl Fn(&Parts) -> Option<P> + Send + Sync + 'static,
+    ) -> Self {
+        self.partition = Some(Arc::new(move |parts| partition(parts).map(Into::into)));
+        self
+    }
+
+    /// What cookies in the request mean. Default [`Cookies::Refuse`].
+    pub fn cookies(mut self, cookies: Cookies) -> Self {
+        self.cookies = cookies;
+        self
+    }
+
+    /// Nothing is looked up and nothing is stored.
+    pub fn off(mut self) -> Self {
+        self.off = true;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first [`RouteError`].
+    pub fn check(&self) -> Result<(), RouteError> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, error: RouteError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+impl fmt::Debug for RouteOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteOptions")
+            .field("ttl", &self.ttl)
+            .field("tags", &self.tags.iter().map(Template::text).collect::<Vec<_>>())
+            .field("vary", &self.vary)
+            .field("query", &self.query)
+            .field("partitioned", &self.partition.is_some())
+            .field("cookies", &self.cookies)
+            .field("off", &self.off)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A route as the path of a request uses it.
+pub(crate) struct Route {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) vary: Vec<HeaderName>,
+    pub(crate) vary_allow: VaryAllow,
+    pub(crate) query: Option<Arc<[Box<str>]>>,
+    pub(crate) cookies: Cookies,
+    pub(crate) off: bool,
+    /// An inner layer stands on this route.
+    pub(crate) annotated: bool,
+    pub(crate) meters: Meters,
+    partition: Option<Arc<PartitionFn>>,
+    tags: Vec<Template>,
+}
+
+/// Whose entries a request may use.
+pub(crate) enum Partition {
+    /// Everybody's.
+    Shared,
+    /// This principal's.
+    Of(Vec<u8>),
+    /// Nobody's: the route wants a principal and the request has none.
+    Unknown,
+}
+
+impl Route {
+    /// A route under `label`. Options with an error turn caching off for it: it is reported once, here.
+    pub(crate) fn new(
+        options: RouteOptions,
+        default_ttl: Option<Duration>,
+        names: &Names,
+        label: &str,
+    ) -> Self {
+        if let Err(error) = options.check() {
+            tracing::error!(route = label, %error, "this route is not cached");
+        }
+        let allow = options.vary.iter().cloned().fold(VaryAllow::default(), VaryAllow::with);
+        Self {
+            ttl: options.ttl.or(default_ttl),
+            vary_allow: allow,
+            vary: options.vary,
+            query: options.query,
+            cookies: options.cookies,
+            off: options.off || options.error.is_some(),
+            annotated: false,
+            meters: Meters::new(names.clone(), label),
+            partition: options.partition,
+            tags: options.tags,
+        }
+    }
+
+    /// Whether the key of a request for this route differs from the one it would have without the route's options.
+    pub(crate) fn changes_key(&self) -> bool {
+        self.off || self.query.is_some() || self.partition.is_some() || !self.vary.is_empty()
+    }
+
+    pub(crate) fn partition(&self, parts: &Parts) -> Partition {
+        match &self.partition {
+            None => Partition::Shared,
+            Some(partition) => partition(parts).map_or(Partition::Unknown, Partition::Of),
+        }
+    }
+
+    /// The route's tags for a request, or what is missing to make one.
+    pub(crate) fn tags(&self, params: &Params) -> Result<Vec<String>, MissingName> {
+        fill(&self.tags, params)
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+/// A parameter that a template names and the path does not have.
+#[derive(Debug)]
+pub(crate) struct MissingName {
+    pub(crate) template: String,
+    pub(crate) name: String,
+}
+
+/// Fills templates.
+pub(crate) fn fill(templates: &[Template], params: &Params) -> Result<Vec<String>, MissingName> {
+    let fill = |template: &Template| {
+        template
+            .fill(params)
+            .map_err(|name| MissingName { template: template.text().into(), name: name.into() })
+    };
+    templates.iter().map(fill).collect()
+}
+
+/// The tag templates of some options, for the rules table to check against its pattern.
+pub(crate) fn templates(options: &RouteOptions) -> &[Template] {
+    &options.tags
+}

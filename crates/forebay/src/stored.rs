@@ -1,0 +1,296 @@
+//! What the tiers hold: responses ready to be served, and markers that say how answers vary.
+
+use bytes::{Bytes, BytesMut};
+use forebay_core::entry::{Encoded, Stored, Undecodable};
+use forebay_policy::freshness::Source;
+use forebay_policy::storable::{Audience, Lifetime};
+use forebay_policy::variant::Vary;
+use http::header::{AGE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+/// The field that says what the cache did (RFC 9211).
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What stands under a key.
+pub(crate) enum Kept {
+    /// A response.
+    Response(Box<KeptResponse>),
+    /// Under the primary key of answers that vary: on which request fields.
+    Varies(Vary),
+}
+
+/// A complete response.
+pub(crate) struct KeptResponse {
+    pub(crate) status: StatusCode,
+    /// The fields, with Age and, unless the origin's side sent one, Cache-Status in front, to be overwritten: a clone
+    /// of the map then needs no room for more.
+    fields: HeaderMap,
+    has_status: bool,
+    pub(crate) body: Bytes,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) vary: Vary,
+}
+
+impl KeptResponse {
+    /// Keeps a response whose connection's fields are gone already. The values are copied into one buffer, so that
+    /// they hold no more memory than they need.
+    pub(crate) fn new(
+        status: StatusCode,
+        fields: &HeaderMap,
+        body: Bytes,
+        lifetime: Lifetime,
+        vary: Vary,
+    ) -> Self {
+        let upstream = fields.contains_key(CACHE_STATUS);
+        let mut slab = BytesMut::with_capacity(fields.values().map(|value| value.len()).sum());
+        let mut kept = HeaderMap::with_capacity(fields.len() + 3);
+        kept.insert(AGE, HeaderValue::from_static("0"));
+        if !upstream {
+            kept.insert(CACHE_STATUS, HeaderValue::from_static("forebay"));
+        }
+        for (name, value) in fields.iter().filter(|(name, _)| **name != AGE && **name != CONTENT_LENGTH) {
+            slab.extend_from_slice(value.as_bytes());
+            let copy = HeaderValue::from_maybe_shared(slab.split().freeze());
+            kept.append(name, copy.unwrap_or_else(|_| value.clone()));
+        }
+        kept.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Self { status, fields: kept, has_status: !upstream, body, lifetime, vary }
+    }
+
+    /// The fields with this age and status, ready to be sent.
+    #[inline]
+    pub(crate) fn fields(&self, age: HeaderValue, status: Option<HeaderValue>) -> HeaderMap {
+        let mut fields = self.fields.clone();
+        let mut values = fields.values_mut();
+        if let Some(slot) = values.next() {
+            *slot = age;
+        }
+        match (self.has_status, status) {
+            (true, Some(status)) => {
+                if let Some(slot) = values.next() {
+                    *slot = status;
+                }
+            }
+            (true, None) => {
+                fields.remove(CACHE_STATUS);
+            }
+            (false, Some(status)) => {
+                fields.append(CACHE_STATUS, status);
+            }
+            (false, None) => {}
+        }
+        fields
+    }
+
+    fn weight(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        size_of::<Self>() + self.body.len() + fields + self.fields.capacity() * FIELD_SLOT
+    }
+}
+
+impl Stored for Kept {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Response(response) => response.weight(),
+            Self::Varies(vary) => size_of_val(vary.names()),
+        }
+    }
+
+    fn encode(&self) -> Result<Encoded, Undecodable> {
+        let (meta, body) = match self {
+            Self::Varies(vary) => (Meta { vary: names(vary), ..Meta::default() }, Bytes::new()),
+            Self::Response(response) => {
+                let skipped =
+                    |name: &HeaderName| *name == AGE || (response.has_status && *name == CACHE_STATUS);
+                let fields = response.fields.iter().filter(|(name, _)| !skipped(name));
+                let meta = Meta {
+                    status: response.status.as_u16(),
+                    source: response.lifetime.source.as_u8(),
+                    audience: response.lifetime.audience.as_u8(),
+                    vary: names(&response.vary),
+                    fields: fields
+                        .map(|(name, value)| (name.as_str(), serde_bytes::Bytes::new(value.as_bytes())))
+                        .collect(),
+                    freshness: millis(response.lifetime.freshness),
+                };
+                (meta, response.body.clone())
+            }
+        };
+        let meta = rmp_serde::to_vec_named(&meta).map_err(|_| Undecodable("response-encoding"))?;
+        Ok(Encoded { meta: meta.into(), body })
+    }
+
+    fn decode(encoded: Encoded) -> Result<Self, Undecodable> {
+        let meta: Meta<'_> =
+            rmp_serde::from_slice(&encoded.meta).map_err(|_| Undecodable("response-meta"))?;
+        let vary = meta.vary.iter().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        let vary = vary.collect::<Result<Vec<_>, _>>().map_err(|_| Undecodable("response-vary"))?;
+        let vary = Vary::from_names(vary).map_err(|_| Undecodable("response-vary"))?;
+        if meta.status == MARKER {
+            return Ok(Self::Varies(vary));
+        }
+        let lifetime = meta.lifetime().ok_or(Undecodable("response-lifetime"))?;
+        let status = meta.checked_status().ok_or(Undecodable("response-status"))?;
+        let fields = meta.checked_fields().ok_or(Undecodable("response-fields"))?;
+        Ok(Self::Response(Box::new(KeptResponse::new(status, &fields, encoded.body, lifetime, vary))))
+    }
+}
+
+/// A response's description in L2. A field that is added gets a default and is ignored by older readers.
+#[derive(Default, Serialize, Deserialize)]
+struct Meta<'a> {
+    /// The status code, or [`MARKER`].
+    #[serde(rename = "s")]
+    status: u16,
+    /// Who gave the freshness lifetime.
+    #[serde(rename = "o")]
+    source: u8,
+    /// Whose requests it may answer.
+    #[serde(rename = "a")]
+    audience: u8,
+    /// The freshness lifetime in milliseconds.
+    #[serde(rename = "l")]
+    freshness: u64,
+    /// On which request fields answers vary.
+    #[serde(rename = "y", borrow)]
+    vary: Vec<&'a str>,
+    /// Field lines, in order.
+    #[serde(rename = "h", borrow)]
+    fields: Vec<(&'a str, &'a serde_bytes::Bytes)>,
+}
+
+impl Meta<'_> {
+    fn lifetime(&self) -> Option<Lifetime> {
+        let (source, audience) = (Source::from_u8(self.source)?, Audience::from_u8(self.audience)?);
+        let freshness = std::time::Duration::from_millis(self.freshness);
+        Some(Lifetime::new(freshness, std::time::Duration::ZERO, source, audience))
+    }
+
+    fn checked_status(&self) -> Option<StatusCode> {
+        (200..600).contains(&self.status).then(|| StatusCode::from_u16(self.status).ok())?
+    }
+
+    /// The fields, if they are few and small enough and hold nothing that would end a line.
+    fn checked_fields(&self) -> Option<HeaderMap> {
+        let size: usize = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.fields.len() > MAX_FIELDS || size > MAX_FIELD_BYTES {
+            return None;
+        }
+        let mut fields = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in &self.fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            if name != CONNECTION && name != TRANSFER_ENCODING {
+                fields.append(name, HeaderValue::from_bytes(value).ok()?);
+            }
+        }
+        Some(fields)
+    }
+}
+
+fn names(vary: &Vary) -> Vec<&str> {
+    vary.names().iter().map(HeaderName::as_str).collect()
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// No status code: a marker.
+const MARKER: u16 = 0;
+/// The most field lines a response may have to be stored.
+pub(crate) const MAX_FIELDS: usize = 128;
+/// The most bytes they may have together.
+pub(crate) const MAX_FIELD_BYTES: usize = 32 << 10;
+/// What a field line costs in a `HeaderMap` beside its bytes: the bucket and its place in the index.
+const FIELD_SLOT: usize = 108;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn lifetime() -> Lifetime {
+        Lifetime::new(Duration::from_secs(60), Duration::ZERO, Source::Route, Audience::Anonymous)
+    }
+
+    fn kept(fields: &HeaderMap) -> KeptResponse {
+        let vary = Vary::from_names([http::header::ACCEPT]).unwrap();
+        KeptResponse::new(StatusCode::OK, fields, Bytes::from_static(b"hello"), lifetime(), vary)
+    }
+
+    fn respond(response: &KeptResponse) -> HeaderMap {
+        response.fields(HeaderValue::from_static("7"), Some(HeaderValue::from_static("forebay; hit")))
+    }
+
+    #[test]
+    fn a_response_survives_l2_with_its_fields_in_order_and_number() {
+        let mut fields = HeaderMap::new();
+        fields.append("x-a", HeaderValue::from_static("1"));
+        fields.append("x-b", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        fields.append("x-a", HeaderValue::from_static("2"));
+        let Ok(Kept::Response(back)) =
+            Kept::decode(Kept::Response(Box::new(kept(&fields))).encode().unwrap())
+        else {
+            panic!("expected a response")
+        };
+        assert_eq!((back.status, &back.body[..]), (StatusCode::OK, &b"hello"[..]));
+        assert_eq!(back.lifetime, lifetime());
+        assert_eq!(back.vary.names(), [http::header::ACCEPT]);
+        let fields = respond(&back);
+        assert_eq!(fields.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(fields["x-b"].as_bytes(), b"caf\xe9");
+        assert_eq!(
+            (&fields[AGE], &fields[CACHE_STATUS]),
+            (&"7".parse().unwrap(), &"forebay; hit".parse().unwrap())
+        );
+        assert_eq!(fields[CONTENT_LENGTH], "5");
+    }
+
+    #[test]
+    fn what_upstream_said_in_cache_status_stays_in_front() {
+        let mut fields = HeaderMap::new();
+        fields.append(CACHE_STATUS, HeaderValue::from_static("cdn; hit"));
+        let fields = respond(&kept(&fields));
+        assert_eq!(fields.get_all(CACHE_STATUS).iter().collect::<Vec<_>>(), ["cdn; hit", "forebay; hit"]);
+        assert_eq!(fields[AGE], "7");
+    }
+
+    #[test]
+    fn without_a_status_no_placeholder_is_sent() {
+        let fields = kept(&HeaderMap::new()).fields(HeaderValue::from_static("7"), None);
+        assert!(!fields.contains_key(CACHE_STATUS));
+    }
+
+    #[test]
+    fn a_marker_survives_l2() {
+        let vary = Vary::from_names([http::header::ACCEPT_LANGUAGE]).unwrap();
+        match Kept::decode(Kept::Varies(vary.clone()).encode().unwrap()) {
+            Ok(Kept::Varies(back)) => assert_eq!(back, vary),
+            _ => panic!("expected a marker"),
+        }
+    }
+
+    #[test]
+    fn hostile_fields_and_statuses_are_undecodable() {
+        let check = |meta: &Meta<'_>, why: &str| {
+            let meta = rmp_serde::to_vec_named(meta).unwrap().into();
+            let error = Kept::decode(Encoded { meta, body: Bytes::new() }).err();
+            assert_eq!(error.map(|error| error.0), Some(why));
+        };
+        let line = |value: &'static [u8]| Meta {
+            status: 200,
+            fields: vec![("x", serde_bytes::Bytes::new(value))],
+            ..Meta::default()
+        };
+        check(&line(b"a\r\nset-cookie: b"), "response-fields");
+        check(&line(b"a\0b"), "response-fields");
+        check(&line(&[b'a'; MAX_FIELD_BYTES]), "response-fields");
+        check(&Meta { fields: vec![("x y", serde_bytes::Bytes::new(b""))], ..line(b"") }, "response-fields");
+        check(&Meta { status: 100, ..Meta::default() }, "response-status");
+        check(&Meta { status: 200, audience: 9, ..Meta::default() }, "response-lifetime");
+        check(&Meta { vary: vec!["a b"], ..Meta::default() }, "response-vary");
+        assert!(Kept::decode(Encoded { meta: Bytes::from_static(b"\xc1"), body: Bytes::new() }).is_err());
+    }
+}
