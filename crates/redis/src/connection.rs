@@ -16,7 +16,7 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::ConnectHandle;
-use fred::types::config::{ConnectionConfig, Options, PerformanceConfig, TcpConfig};
+use fred::types::config::{ConnectionConfig, PerformanceConfig, TcpConfig};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Redis;
@@ -89,7 +89,7 @@ impl Drop for OwnedTask {
 impl Connection {
     /// Connects and greets the server.
     async fn open(redis: &Redis, role: Role) -> Result<Self, L2Error> {
-        let (performance, connection) = (performance(redis, role), connection(redis));
+        let (performance, connection) = (performance(role), connection(redis));
         let client = Client::new(redis.server.clone(), Some(performance), Some(connection), None);
         // Whoever subscribes to this before connecting cannot miss it.
         let mut connected = client.reconnect_rx();
@@ -106,8 +106,11 @@ impl Connection {
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<(), L2Error> {
         // fred does not wait for the confirmation, nor would it hand on a refusal. The probe's answer comes after it;
         // a refusal comes in its place.
-        self.client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
-        probe(&self.client).await
+        let subscribed = async {
+            self.client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
+            probe(&self.client).await
+        };
+        timeout(PROBE_TIMEOUT, subscribed).await.unwrap_or_else(|_| Err(silence()))
     }
 
     /// Waits for the connection's end, looking every second whether it is still alive.
@@ -126,8 +129,8 @@ impl Connection {
 }
 
 async fn probe(client: &Client) -> Result<(), L2Error> {
-    let patient = Options { timeout: Some(PROBE_TIMEOUT), ..Options::default() };
-    client.with_options(&patient).ping(None).await.map_err(|error| unavailable(&error))
+    let answer = timeout(PROBE_TIMEOUT, client.ping(None)).await.map_err(|_| silence())?;
+    answer.map_err(|error| unavailable(&error))
 }
 
 /// Dials, again and again: at once, then after a short pause that grows while connections do not last.
@@ -147,9 +150,8 @@ impl Dialer {
     pub(crate) async fn dial(&mut self) -> Result<Connection, L2Error> {
         // fred bounds connecting and greeting apart; this bounds whatever else there may be.
         let patience = self.redis.connect_timeout * 3;
-        let connection = timeout(patience, Connection::open(&self.redis, self.role))
-            .await
-            .map_err(|_| L2Error::Timeout)??;
+        let connection =
+            timeout(patience, Connection::open(&self.redis, self.role)).await.map_err(|_| silence())??;
         self.since = Some(Instant::now());
         Ok(connection)
     }
@@ -209,6 +211,11 @@ pub(crate) fn jitter() -> f64 {
     f64::from(u16::from_le_bytes([a, b])) / 65536.0
 }
 
+/// Why a connection without answers is given up. From then on it is not slow, it is gone.
+fn silence() -> L2Error {
+    L2Error::Unavailable("the server does not answer".into())
+}
+
 fn unavailable(error: &Error) -> L2Error {
     L2Error::Unavailable(error.details().to_owned())
 }
@@ -220,9 +227,8 @@ fn end_of(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> L2Error {
     }
 }
 
-fn performance(redis: &Redis, role: Role) -> PerformanceConfig {
+fn performance(role: Role) -> PerformanceConfig {
     PerformanceConfig {
-        default_command_timeout: redis.timeout,
         broadcast_channel_capacity: if role == Role::Bus { BROADCAST } else { 1 },
         ..PerformanceConfig::default()
     }

@@ -157,13 +157,13 @@ impl L2 for RedisL2 {
                 Link::Bus => self.bus.client()?,
                 _ => self.reads.client()?,
             };
-            let position = if self.heartbeat().stands_still(Instant::now()) {
-                Some(self.open_over(&client).await?)
-            } else {
-                let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
-                let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
-                    answer(self.within(client.mget(names)).await)?;
-                schema::position(seq.as_deref(), incarnation.as_deref())
+            let still = self.heartbeat().stands_still(Instant::now());
+            let moved = if still { Some(self.open_over(&client).await) } else { None };
+            let position = match moved {
+                Some(Ok(position)) => Some(position),
+                // A Redis that is full, say, takes no writes; it can still be read.
+                None | Some(Err(L2Error::Protocol(_))) => self.read_position(&client).await?,
+                Some(Err(error)) => return Err(error),
             };
             self.heartbeat().note(position, Instant::now());
             Ok(position)
@@ -190,6 +190,13 @@ impl RedisL2 {
         args.push(micros(TICK));
         let (incarnation, seq): (Bytes, Bytes) = self.call(&scripts::OPEN, client, args).await?;
         position(&seq, &incarnation)
+    }
+
+    async fn read_position(&self, client: &Client) -> Result<Option<Position>, L2Error> {
+        let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
+        let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
+            answer(self.within(client.mget(names)).await)?;
+        Ok(schema::position(seq.as_deref(), incarnation.as_deref()))
     }
 
     async fn store_checked(&self, store: Store<'_>) -> Result<Stored, L2Error> {
@@ -269,10 +276,10 @@ impl RedisL2 {
         args
     }
 
-    /// Bounds a command. fred's own timeout comes first, because it also takes back a command that has not been sent
-    /// yet; this one holds whatever fred does. No `async fn`: it would hold fred's future, which is large, twice.
+    /// Bounds a command. fred has a timeout of its own; two timers would cost twice. No `async fn`: it would hold
+    /// fred's future, which is large, twice.
     fn within<F: Future>(&self, command: F) -> Timeout<F> {
-        timeout(self.redis.timeout + TIMER_SLACK, command)
+        timeout(self.redis.timeout, command)
     }
 
     fn heartbeat(&self) -> MutexGuard<'_, Heartbeat> {
@@ -366,7 +373,6 @@ const TICK: Duration = Duration::from_secs(30);
 const TICK_SPREAD: Duration = Duration::from_secs(5);
 /// How much older than the fill a stamp can be: the tick, its spread, and as much again.
 const LATE_SLACK: Duration = Duration::from_secs(60);
-const TIMER_SLACK: Duration = Duration::from_millis(5);
 /// How many idents one page of the log holds.
 const PAGE: usize = 1000;
 /// How many idents one script call looks up.

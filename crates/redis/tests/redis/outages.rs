@@ -165,6 +165,25 @@ async fn a_wrong_password_is_never_shown_and_a_right_one_works() {
     until_open(&config(&redis, redis.addr()).connect("t", &secrets()).unwrap()).await;
 }
 
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_can_still_be_read() {
+    let setup = Setup::start().await;
+    let at = setup.l2.open().await.unwrap();
+    setup.store(at, &[], "frame").await;
+    setup.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for refused in [
+        setup.l2.store(a_store(at, &[], "x")).await.map(drop),
+        setup.l2.invalidate(&[ident(1)], 0).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(L2Error::Protocol(_))), "{refused:?}");
+    }
+    assert_eq!(setup.frame().await.as_deref(), Some(&b"frame"[..]));
+    assert_eq!(setup.l2.open().await.unwrap(), at, "nothing was done by halves");
+    assert_eq!(setup.l2.poll(Link::Commands).await.unwrap(), Some(at));
+    setup.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert_eq!(setup.l2.invalidate(&[ident(1)], 0).await.unwrap().previous, at.seq);
+}
+
 /// The recipe of the crate's docs.
 #[tokio::test]
 async fn a_user_with_the_documented_rights_can_do_everything() {
