@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::coherence::{Begun, FrameVerdict, Serves};
 use crate::entry::{Entry, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
-use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead};
+use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead, Takeoff};
 use crate::frame::{self, Header};
 use crate::instance::{Instance, Remote};
 use crate::key::KeyEncoder;
@@ -59,7 +59,7 @@ where
     S: Seeker<V>,
     O: Origin<V>,
 {
-    let arrival = tiers.instance.coherence.epoch();
+    let arrival = tiers.instance.settings.clock.now();
     let mut canonical: Box<[u8]> = seeker.canonical().into();
     let mut patience = PATIENCE;
     for _ in 0..ROUNDS {
@@ -310,9 +310,10 @@ impl<V: Stored> Tiers<V> {
             return Place::Ahead(None);
         }
         let key = self.instance.settings.secrets.key(canonical);
-        let joined = self.flights.join(key, begun.stamp, |began| {
-            began.epoch == begun.stamp.epoch
-                || self.instance.coherence.admits(began, seeker.idents().as_slice())
+        let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
+        let joined = self.flights.join(key, now, |began| {
+            began.stamp.epoch == begun.stamp.epoch
+                || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
         });
         match joined {
             Joined::Lead(lead) => Place::Ahead(Some(lead)),
@@ -325,7 +326,7 @@ impl<V: Stored> Tiers<V> {
     async fn follow(
         &self,
         follower: Follower<Arc<Entry<V>>>,
-        arrival: u64,
+        arrival: Moment,
         patience: &mut u32,
     ) -> Followed<V> {
         let began = follower.began();
@@ -334,7 +335,7 @@ impl<V: Stored> Tiers<V> {
         match landing {
             Ok(Landing::Landed(entry)) => {
                 let serves = self.instance.coherence.serves(&entry, now);
-                let good = began.epoch >= arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
+                let good = began.at > arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
                 if good { Followed::Shared(entry) } else { Followed::Again }
             }
             Ok(Landing::LookAgain) => Followed::LookAgain,

@@ -4,15 +4,14 @@
 //! panicked leader. Whether a follower may use what its leader brought is its own decision, judged by when it arrived.
 //!
 //! ```
-//! use forebay_core::entry::Stamp;
-//! use forebay_core::flight::{Flights, Joined, Landing};
+//! use forebay_core::flight::{Flights, Joined, Landing, Takeoff};
 //! use forebay_core::key::Key;
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //! let flights = Flights::<&str>::new();
 //! let key = Key::from_bytes([1; 16]);
-//! let Joined::Lead(lead) = flights.join(key, Stamp::default(), |_| true) else { unreachable!() };
-//! let Joined::Follow(follower) = flights.join(key, Stamp::default(), |_| true) else { unreachable!() };
+//! let Joined::Lead(lead) = flights.join(key, Takeoff::default(), |_| true) else { unreachable!() };
+//! let Joined::Follow(follower) = flights.join(key, Takeoff::default(), |_| true) else { unreachable!() };
 //! lead.land("entry");
 //! assert_eq!(follower.landing().await, Landing::Landed("entry"));
 //! # Ok::<(), std::io::Error>(()) })?;
@@ -28,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::entry::Stamp;
 use crate::key::Key;
+use crate::time::Moment;
 
 /// The flights of one kind of value.
 pub struct Flights<T> {
@@ -39,10 +39,19 @@ type Shard<T> = Mutex<HashMap<Key, Flight<T>>>;
 #[derive(Debug)]
 struct Flight<T> {
     /// What the leader knew when it began.
-    began: Stamp,
+    began: Takeoff,
     /// Held by the table, by the leader and by each follower.
     id: Arc<()>,
     landing: watch::Receiver<Option<Landing<T>>>,
+}
+
+/// What a request knew when it began to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takeoff {
+    /// What a fill that begins now reflects.
+    pub stamp: Stamp,
+    /// When that was. A stamp alone does not tell: what others have invalidated may not have been heard of yet.
+    pub at: Moment,
 }
 
 /// How a flight ended.
@@ -77,7 +86,7 @@ impl<T: Clone> Flights<T> {
 
     /// Joins the flight for `key`, or begins one at `now`. A flight for which `joinable` (given what its leader knew when
     /// it began) says no is left to those who are in it, and a new one begins.
-    pub fn join(&self, key: Key, now: Stamp, joinable: impl FnOnce(Stamp) -> bool) -> Joined<T> {
+    pub fn join(&self, key: Key, now: Takeoff, joinable: impl FnOnce(Takeoff) -> bool) -> Joined<T> {
         let mut shard = self.shard(key);
         match shard.entry(key) {
             Slot::Occupied(slot) if joinable(slot.get().began) => {
@@ -196,7 +205,7 @@ impl Crew {
 /// A request that waits for another's answer.
 #[derive(Debug)]
 pub struct Follower<T> {
-    began: Stamp,
+    began: Takeoff,
     _id: Arc<()>,
     landing: watch::Receiver<Option<Landing<T>>>,
 }
@@ -204,7 +213,7 @@ pub struct Follower<T> {
 impl<T: Clone> Follower<T> {
     /// What the leader knew before it looked for anything.
     #[must_use]
-    pub fn began(&self) -> Stamp {
+    pub fn began(&self) -> Takeoff {
         self.began
     }
 
@@ -237,12 +246,12 @@ mod tests {
 
     const KEY: Key = Key::from_bytes([7; 16]);
 
-    fn at(epoch: u64) -> Stamp {
-        Stamp { seq: 0, epoch }
+    fn at(epoch: u64) -> Takeoff {
+        Takeoff { stamp: Stamp { seq: 0, epoch }, at: Moment::default() }
     }
 
     fn lead(flights: &Flights<u32>, epoch: u64) -> Lead<u32> {
-        match flights.join(KEY, at(epoch), |began| began >= at(epoch)) {
+        match flights.join(KEY, at(epoch), |began| began.stamp >= at(epoch).stamp) {
             Joined::Lead(lead) => lead,
             Joined::Follow(_) => panic!("expected to lead"),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use forebay_core::event::{Meters, Names};
+use forebay_core::event::Names;
 use forebay_core::fetch::Tiers;
 use forebay_policy::credentials::CredentialFields;
 use forebay_policy::status::CacheName;
@@ -102,10 +102,6 @@ impl Hub {
             tracing::error!(problem = %problem, "the response is not stored");
             reported.push(problem);
         }
-    }
-
-    pub(crate) fn meters(&self) -> &Meters {
-        &self.plain.meters
     }
 }
 

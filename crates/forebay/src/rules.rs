@@ -21,9 +21,8 @@ impl Rules {
     }
 
     /// The path's parameters under that rule.
-    pub(crate) fn params(&self, path: &str) -> Params {
-        let rule = self.0.iter().find(|(pattern, _)| pattern.matches(path));
-        rule.map(|(pattern, _)| pattern.params(path)).unwrap_or_default()
+    pub(crate) fn params(&self, path: &str) -> Option<Params> {
+        self.0.iter().find(|(pattern, _)| pattern.matches(path)).map(|(pattern, _)| pattern.params(path))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Templates: tags and paths with `{name}` in them.
 
+use percent_encoding::percent_decode_str;
+
 use crate::error::RouteError;
 
 /// A tag with placeholders, such as `article:{id}`.
@@ -124,14 +126,14 @@ impl PathPattern {
         head && (self.open || rest.next().is_none())
     }
 
-    /// The parameters of a path that matches, as they stand there.
+    /// The parameters of a path that matches, percent-decoded as a router would hand them to its handler.
     pub(crate) fn params(&self, path: &str) -> Params {
         let segments = path.strip_prefix('/').unwrap_or(path).split('/');
         let pairs = self.segments.iter().zip(segments).filter_map(|(part, segment)| match part {
-            Part::Name(name) => Some((&**name, segment)),
+            Part::Name(name) => Some((name.clone(), percent_decode_str(segment).decode_utf8_lossy().into())),
             Part::Text(_) => None,
         });
-        pairs.collect()
+        Params(pairs.collect())
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -194,8 +196,8 @@ mod tests {
             yes.iter().for_each(|path| assert!(pattern.matches(path), "{} {path}", pattern.text()));
             no.iter().for_each(|path| assert!(!pattern.matches(path), "{} {path}", pattern.text()));
         }
-        let params = PathPattern::parse("/{a}/x/{b}").unwrap().params("/1/x/2");
-        assert_eq!((params.get("a"), params.get("b")), (Some("1"), Some("2")));
+        let params = PathPattern::parse("/{a}/x/{b}").unwrap().params("/1/x/a%20b%2F");
+        assert_eq!((params.get("a"), params.get("b")), (Some("1"), Some("a b/")));
     }
 
     #[test]

@@ -45,19 +45,22 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let facts = RequestFacts::scan(&parts.headers);
     let lookup = match gate(&parts.method, facts, content) {
         Gate::Lookup(lookup) => lookup,
-        Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => return Begun::Unsafe,
-        Gate::Bypass(forward, reason) => return pass(scope, parts, known, forward, reason.as_str()),
-        _ => return pass(scope, parts, known, Forward::Bypass, "unknown"),
+        Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => {
+            scope.mark(parts, known);
+            return Begun::Unsafe;
+        }
+        Gate::Bypass(forward, reason) => return pass(scope, parts, &route, known, forward, reason.as_str()),
+        _ => return pass(scope, parts, &route, known, Forward::Bypass, "unknown"),
     };
     if route.off {
-        return pass(scope, parts, known, Forward::Bypass, "off");
+        return pass(scope, parts, &route, known, Forward::Bypass, "off");
     }
     if let Some(filtered) = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names)) {
         rewrite(parts, filtered);
     }
     let (canonical, partition) = match key::primary(hub, &route, facts, parts) {
         Ok(key) => key,
-        Err(keyless) => return pass(scope, parts, known, Forward::Bypass, keyless.as_str()),
+        Err(keyless) => return pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     };
     let credentials = credentials(hub, &route, &partition, facts, &parts.headers);
     let now = hub.tiers.instance().settings().clock.now();
@@ -95,12 +98,13 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
 fn pass<B: Body>(
     scope: &Scope,
     parts: &mut request::Parts,
+    route: &Route,
     known: Known,
     forward: Forward,
     detail: &'static str,
 ) -> Begun<B> {
     scope.mark(parts, known);
-    scope.hub.meters().miss(detail);
+    route.meters.miss(detail);
     Begun::Pass(Note { forward, detail })
 }
 

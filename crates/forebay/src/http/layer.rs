@@ -34,10 +34,7 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let routes = match &self.rules {
-            Some(rules) => Routes::Rules(Arc::clone(rules)),
-            None => Routes::Learned(Arc::default()),
-        };
+        let routes = Routes::Outer(self.rules.clone(), Arc::default());
         CacheService::new(inner, Scope { hub: Arc::clone(&self.hub), routes })
     }
 }

@@ -23,10 +23,9 @@ pub(super) struct Scope {
 
 #[derive(Clone)]
 pub(super) enum Routes {
-    /// From inner layers. The slot holds what has been learned for the one path this service stands on.
-    Learned(Arc<Slot>),
-    /// From the rules table.
-    Rules(Arc<Rules>),
+    /// From the rules table, where one of its patterns matches, else from inner layers. The slot holds what has been
+    /// learned for the one path this service stands on.
+    Outer(Option<Arc<Rules>>, Arc<Slot>),
     /// These, labelled at the first request.
     Own(Arc<RouteOptions>, Arc<OnceLock<Arc<Route>>>),
 }
@@ -39,8 +38,8 @@ pub(super) type Slot = OnceLock<(Box<str>, Arc<Route>)>;
 pub(super) enum Known {
     /// Everything, and no inner layer is in play.
     Plain,
-    /// What an inner layer has handed up before.
-    Annotated,
+    /// What an inner layer has handed up before, or a rule says: an inner layer has no more to add.
+    Settled,
     /// Nothing yet: the first response will tell.
     Learning,
     /// Nothing, ever: the request does not say which route it will match.
@@ -69,10 +68,12 @@ impl Scope {
     pub(super) fn route(&self, parts: &request::Parts) -> (Cow<'_, Arc<Route>>, Known) {
         match &self.routes {
             Routes::Own(options, slot) => (Cow::Borrowed(self.own(options, slot, parts)), Known::Plain),
-            Routes::Rules(rules) => {
-                (Cow::Borrowed(rules.route(parts.uri.path()).unwrap_or(&self.hub.plain)), Known::Plain)
+            Routes::Outer(rules, slot) => {
+                match rules.as_ref().and_then(|rules| rules.route(parts.uri.path())) {
+                    Some(route) => (Cow::Borrowed(route), Known::Settled),
+                    None => self.learned(slot, parts),
+                }
             }
-            Routes::Learned(slot) => self.learned(slot, parts),
         }
     }
 
@@ -95,7 +96,7 @@ impl Scope {
             // Another request may have been first: it has put the same in.
             drop(slot.set((path.into(), Arc::clone(&route))));
         }
-        let known = if route.annotated { Known::Annotated } else { Known::Plain };
+        let known = if route.annotated { Known::Settled } else { Known::Plain };
         (route, known)
     }
 
@@ -106,7 +107,7 @@ impl Scope {
                 Arc::clone(self.own(options, slot, parts)),
                 matched_path(parts).map(Into::into),
             )),
-            Routes::Learned(_) | Routes::Rules(_) => None,
+            Routes::Outer(..) => None,
         }
     }
 
@@ -114,7 +115,7 @@ impl Scope {
     pub(super) fn mark(&self, parts: &mut request::Parts, known: Known) {
         let outer = match known {
             Known::Plain => return,
-            Known::Annotated | Known::Learning => Outer::Leads,
+            Known::Settled | Known::Learning => Outer::Leads,
             Known::Blind => Outer::Blind,
         };
         parts.extensions.insert(outer);
@@ -124,7 +125,7 @@ impl Scope {
     pub(super) fn outer(&self, parts: &request::Parts) -> Option<Outer> {
         match &self.routes {
             Routes::Own(..) => parts.extensions.get().copied(),
-            Routes::Learned(_) | Routes::Rules(_) => None,
+            Routes::Outer(..) => None,
         }
     }
 
@@ -161,9 +162,10 @@ impl Scope {
 
     /// The parameters of the request's path: the rule's own, or the router's.
     pub(super) fn params(&self, parts: &request::Parts) -> Params {
-        match &self.routes {
-            Routes::Rules(rules) => rules.params(parts.uri.path()),
-            Routes::Learned(_) | Routes::Own(..) => params(parts),
-        }
+        let ruled = match &self.routes {
+            Routes::Outer(Some(rules), _) => rules.params(parts.uri.path()),
+            Routes::Outer(None, _) | Routes::Own(..) => None,
+        };
+        ruled.unwrap_or_else(|| params(parts))
     }
 }
