@@ -167,11 +167,6 @@ impl<V: Stored> L1<V> {
         self.cache.invalidate(key);
     }
 
-    /// Drops every entry. Correctness never depends on it: it gives memory back.
-    pub fn clear(&self) {
-        self.cache.invalidate_all();
-    }
-
     /// Does the maintenance that would otherwise fall to a request.
     pub fn maintain(&self) {
         self.cache.run_pending_tasks();
