@@ -1,6 +1,7 @@
 //! What every layer and service of one cache shares.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub enum Authority {
 }
 
 pub(crate) struct Hub {
+    /// Which of the process' caches this is.
+    pub(crate) id: u64,
     pub(crate) tiers: Arc<Tiers<Kept>>,
     pub(crate) name: Option<CacheName>,
     pub(crate) authority: Authority,
@@ -53,7 +56,9 @@ impl Hub {
     ) -> Self {
         let names = tiers.instance().recorder().names().clone();
         let plain = Route::new(RouteOptions::new(), default_ttl, &names, UNNAMED);
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             tiers,
             name,
             authority,

@@ -1,5 +1,7 @@
 //! The forms an answer takes on its way to the client.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use forebay_core::entry::Entry;
 use forebay_core::fetch::Absence;
@@ -12,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::body::ResponseBody;
+use super::memo::{Memo, recall};
 use crate::hub::Hub;
 use crate::stored::{CACHE_STATUS, Kept};
 
@@ -20,6 +23,14 @@ use crate::stored::{CACHE_STATUS, Kept};
 pub(super) struct Note {
     pub(super) forward: Forward,
     pub(super) detail: &'static str,
+}
+
+/// What Cache-Status says of the most frequent answer.
+pub(super) const L1_HIT: &str = "l1";
+
+thread_local! {
+    static AGES: RefCell<Memo> = const { Memo::new() };
+    static STATUSES: RefCell<Memo> = const { Memo::new() };
 }
 
 /// A client, as far as it decides the form of its answer.
@@ -46,10 +57,14 @@ pub(super) fn respond<B: Body>(
     let status = hub.name.as_ref().map(|name| {
         // In whole seconds like Age, so that the two add up to the lifetime.
         let ttl = entry.lifetime.as_secs().saturating_sub(age.as_secs());
-        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-        CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value()
+        let make = || {
+            let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+            CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value()
+        };
+        if detail == L1_HIT { recall(&STATUSES, hub.id, ttl, make) } else { make() }
     });
-    let fields = kept.fields(HeaderValue::from(age.as_secs()), status);
+    let seconds = recall(&AGES, 0, age.as_secs(), || HeaderValue::from(age.as_secs()));
+    let fields = kept.fields(seconds, status);
     if client.facts.has(Fact::Conditional) {
         let received = hub.tiers.instance().settings().clock.wall();
         let received = received.checked_sub(age).unwrap_or(received);

@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use tower_service::Service;
 
-use super::answer::{Client, Note, absence_str, forward, passed, respond};
+use super::answer::{Client, L1_HIT, Note, absence_str, forward, passed, respond};
 use super::ask::Ask;
 use super::body::ResponseBody;
 use super::key;
@@ -68,7 +68,7 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     match lookup_l1(&hub.tiers, canonical.bytes(), now, |value| seeker.variant(value)) {
         Probe::Hit(entry, synced) => {
             route.meters.hit(Tier::L1, synced == Synced::Yes);
-            let detail = if synced == Synced::Yes { "l1" } else { "unsynced" };
+            let detail = if synced == Synced::Yes { L1_HIT } else { "unsynced" };
             Begun::Answer(respond(
                 hub,
                 &entry,
@@ -83,7 +83,7 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
             canonical: canonical.bytes().into(),
             method: parts.method.clone(),
             headers: parts.headers.clone(),
-            authority: key::authority(hub, parts).unwrap_or_default().into(),
+            authority: String::from_utf8_lossy(key::authority(hub, parts).unwrap_or_default()).into(),
             target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
             credentials,
             facts,

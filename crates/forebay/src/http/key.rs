@@ -6,7 +6,7 @@ use forebay_policy::variant::{Vary, write_field};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::hub::{Authority, Hub};
 use crate::route::{Partition, Route};
@@ -47,7 +47,7 @@ pub(super) fn primary(
     parts: &Parts,
 ) -> Result<(KeyEncoder, Partition), Keyless> {
     let mut key = KeyEncoder::new();
-    key.field(AUTHORITY, authority(hub, parts).ok_or(Keyless::NoAuthority)?.as_bytes())?;
+    key.field(AUTHORITY, authority(hub, parts).ok_or(Keyless::NoAuthority)?)?;
     let path = parts.uri.path();
     // `*` and the empty path of CONNECT name no resource.
     if !path.starts_with('/') {
@@ -91,19 +91,14 @@ pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Resul
     Ok(key)
 }
 
-/// The authority a request is for.
-pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Option<&'a str> {
+/// The authority a request is for, byte for byte.
+pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Option<&'a [u8]> {
     match &hub.authority {
-        Authority::Fixed(name) => Some(name),
-        Authority::FromRequest => {
-            let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-            parts
-                .uri
-                .authority()
-                .map(|authority| authority.as_str())
-                .or_else(host)
-                .filter(|name| !name.is_empty())
-        }
+        Authority::Fixed(name) => Some(name.as_bytes()),
+        Authority::FromRequest => match parts.uri.authority() {
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => parts.headers.get(HOST).map(HeaderValue::as_bytes).filter(|host| !host.is_empty()),
+        },
     }
 }
 

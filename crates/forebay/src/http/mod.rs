@@ -4,6 +4,7 @@
 
 mod body;
 mod key;
+mod memo;
 mod scope;
 mod wanted;
 mod answer;
