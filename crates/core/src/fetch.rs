@@ -1,6 +1,6 @@
 //! The path: what happens to a request for a value, in the order in which it happens.
 //!
-//! [`Tiers::lookup_l1`] answers what L1 can answer, at once. [`fetch`] does the rest: it joins the flight for the key, asks L2,
+//! [`lookup_l1`] answers what L1 can answer, at once. [`fetch`] does the rest: it joins the flight for the key, asks L2,
 //! then the origin, and stores what came. Read those two; everything below them is one step each.
 
 use std::fmt;
