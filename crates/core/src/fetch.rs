@@ -26,13 +26,15 @@ use crate::l2::{Incarnation, Lookup, Position, Store, Stored as StoreResult};
 use crate::tag::Idents;
 use crate::time::Moment;
 
-/// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary.
+/// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary. What stands
+/// under a variant's key was never shown to `variant`, so `answers` is asked whether this request may have it.
 #[inline]
 pub fn lookup_l1<V: Stored>(
     tiers: &Tiers<V>,
     canonical: &[u8],
     now: Moment,
     variant: impl FnOnce(&V) -> Variant,
+    answers: impl FnOnce(&V) -> bool,
 ) -> Probe<V> {
     let found = tiers.probe(canonical, now);
     let Probe::Hit(entry, _) = &found else { return found };
@@ -41,6 +43,7 @@ pub fn lookup_l1<V: Stored>(
         Variant::Of(variant) if *variant.bytes() == *entry.canonical => found,
         Variant::Of(variant) => match tiers.probe(variant.bytes(), now) {
             Probe::Miss(Absence::Unknown) => Probe::Miss(Absence::Variant),
+            Probe::Hit(entry, _) if !answers(&entry.value) => Probe::Miss(Absence::Barred),
             other => other,
         },
         Variant::Barred => Probe::Miss(Absence::Barred),

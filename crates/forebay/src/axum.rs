@@ -41,6 +41,12 @@ mod enabled {
         }
     }
 
+    /// The URI that the client asked for: a router that is nested in another sees a shorter path.
+    #[inline]
+    pub(crate) fn asked_for(parts: &Parts) -> &Uri {
+        parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri)
+    }
+
     /// Gives the request another query, also where axum keeps the URI for handlers below a nested router.
     pub(crate) fn rewrite(parts: &mut Parts, uri: Uri) {
         if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
@@ -66,7 +72,7 @@ mod enabled {
 }
 
 #[cfg(feature = "axum")]
-pub(crate) use self::enabled::{matched_path, params, rewrite};
+pub(crate) use self::enabled::{asked_for, matched_path, params, rewrite};
 
 #[cfg(not(feature = "axum"))]
 pub(crate) fn matched_path(_: &Parts) -> Option<&str> {
@@ -76,6 +82,11 @@ pub(crate) fn matched_path(_: &Parts) -> Option<&str> {
 #[cfg(not(feature = "axum"))]
 pub(crate) fn params(_: &Parts) -> Params {
     Params::default()
+}
+
+#[cfg(not(feature = "axum"))]
+pub(crate) fn asked_for(parts: &Parts) -> &Uri {
+    &parts.uri
 }
 
 #[cfg(not(feature = "axum"))]

@@ -22,7 +22,7 @@ use super::body::ResponseBody;
 use super::key;
 use super::scope::{Known, Scope};
 use super::wanted::{Seeking, Wanted};
-use crate::axum::rewrite;
+use crate::axum::{asked_for, rewrite};
 use crate::hub::Hub;
 use crate::route::{Cookies, Partition, Route};
 
@@ -65,7 +65,8 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let credentials = credentials(hub, &route, &partition, facts, &parts.headers);
     let now = hub.tiers.instance().settings().clock.now();
     let seeker = Seeking { canonical: canonical.bytes(), headers: &parts.headers, credentials };
-    match lookup_l1(&hub.tiers, canonical.bytes(), now, |value| seeker.variant(value)) {
+    let (variant, answers) = (|value: &_| seeker.variant(value), |value: &_| seeker.answers(value));
+    match lookup_l1(&hub.tiers, canonical.bytes(), now, variant, answers) {
         Probe::Hit(entry, synced) => {
             route.meters.hit(Tier::L1, synced == Synced::Yes);
             let detail = if synced == Synced::Yes { L1_HIT } else { "unsynced" };
@@ -84,7 +85,7 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             authority: String::from_utf8_lossy(key::authority(hub, parts).unwrap_or_default()).into(),
-            target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            target: asked_for(parts).path_and_query().map_or("/", |target| target.as_str()).into(),
             credentials,
             facts,
             sharing: sharing(&route, lookup, credentials, absence),

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
 
+use crate::axum::asked_for;
 use crate::hub::{Authority, Hub};
 use crate::route::{Partition, Route};
 
@@ -15,6 +16,7 @@ use crate::route::{Partition, Route};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keyless {
     NoAuthority,
+    AuthorityMismatch,
     NoPrincipal,
     LongQuery,
     TooLong,
@@ -25,6 +27,7 @@ impl Keyless {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoAuthority => "no-authority",
+            Self::AuthorityMismatch => "authority-mismatch",
             Self::NoPrincipal => "no-principal",
             Self::LongQuery => "query-too-long",
             Self::TooLong => "key-too-long",
@@ -39,7 +42,8 @@ impl From<TooLong> for Keyless {
     }
 }
 
-/// The canonical primary key of a request. What it holds is what the handler gets: path and query go in byte for byte.
+/// The canonical primary key of a request. What it holds is what the handler gets: path and query go in byte for byte, as
+/// the client asked for them and, where a router in between has shortened them, also as they are now.
 pub(super) fn primary(
     hub: &Hub,
     route: &Route,
@@ -47,18 +51,24 @@ pub(super) fn primary(
     parts: &Parts,
 ) -> Result<(KeyEncoder, Partition), Keyless> {
     let mut key = KeyEncoder::new();
-    key.field(AUTHORITY, authority(hub, parts).ok_or(Keyless::NoAuthority)?)?;
-    let path = parts.uri.path();
+    key.field(AUTHORITY, checked_authority(hub, parts)?)?;
+    let asked = asked_for(parts);
+    let path = asked.path();
     // `*` and the empty path of CONNECT name no resource.
     if !path.starts_with('/') {
         return Err(Keyless::Path);
     }
     key.field(PATH, path.as_bytes())?;
-    if let Some(query) = parts.uri.query() {
+    if let Some(query) = asked.query() {
         if query.len() > hub.max_query {
             return Err(Keyless::LongQuery);
         }
         key.field(QUERY, query.as_bytes())?;
+    }
+    if let Some(local) = parts.uri.path_and_query()
+        && asked.path_and_query() != Some(local)
+    {
+        key.field(LOCAL, local.as_str().as_bytes())?;
     }
     if let Some(scheme) = parts.uri.scheme_str() {
         key.field(SCHEME, scheme.as_bytes())?;
@@ -70,6 +80,8 @@ pub(super) fn primary(
         }
     }
     for name in &route.vary {
+        // With its name: the instances of a rolling deploy may declare different fields for one route.
+        key.field(DECLARED_NAME, name.as_str().as_bytes())?;
         key.field_with(DECLARED, |sink| write_field(&parts.headers, name, &mut |bytes| sink(bytes)))?;
     }
     let partition = route.partition(parts);
@@ -89,6 +101,19 @@ pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Resul
         key.field_with(VARY_VALUE, |sink| write_field(request, name, &mut |bytes| sink(bytes)))?;
     }
     Ok(key)
+}
+
+fn checked_authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Result<&'a [u8], Keyless> {
+    let authority = authority(hub, parts).ok_or(Keyless::NoAuthority)?;
+    match (&hub.authority, parts.uri.authority(), parts.headers.get(HOST)) {
+        // A handler may believe the one that is not in the key.
+        (Authority::FromRequest, Some(uri), Some(host))
+            if !uri.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
+        {
+            Err(Keyless::AuthorityMismatch)
+        }
+        _ => Ok(authority),
+    }
 }
 
 /// The authority a request is for, byte for byte.
@@ -131,6 +156,8 @@ const DECLARED: u8 = 7;
 const PARTITION: u8 = 8;
 const VARY_NAME: u8 = 9;
 const VARY_VALUE: u8 = 10;
+const LOCAL: u8 = 11;
+const DECLARED_NAME: u8 = 12;
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ use super::body::ResponseBody;
 use super::exchange::{Begun, after_unsafe, begin, fetch};
 use super::future::CacheFuture;
 use super::scope::{Handled, Outer, Scope};
-use crate::axum::params;
+use crate::axum::{asked_for, params};
 use crate::hub::Hub;
 use crate::route::fill;
 use crate::template::Template;
@@ -106,7 +106,7 @@ impl<S> CacheService<S> {
             }
             Begun::Unsafe => {
                 let hub = Arc::clone(&self.scope.hub);
-                let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+                let (method, path) = (parts.method.clone(), asked_for(&parts).path().to_owned());
                 let answer = self.inner.call(Request::from_parts(parts, body));
                 CacheFuture::boxed(Box::pin(async move {
                     let answer = answer.await?;

@@ -75,16 +75,21 @@ impl Seeking<'_> {
     pub(super) fn variant(&self, value: &Kept) -> Variant {
         let vary = match value {
             Kept::Varies(vary) => vary,
-            Kept::Response(response) => {
-                if response.lifetime.answers(self.credentials) != Reusable::Yes {
-                    return Variant::Barred;
-                }
-                &response.vary
-            }
+            Kept::Response(_) if !self.answers(value) => return Variant::Barred,
+            Kept::Response(response) => &response.vary,
         };
         if vary.is_empty() {
             return Variant::Same;
         }
         key::variant(self.canonical, vary, self.headers).map_or(Variant::Barred, Variant::Of)
+    }
+
+    /// Whether a request with these credentials may have `value` as its answer.
+    #[inline]
+    pub(super) fn answers(&self, value: &Kept) -> bool {
+        match value {
+            Kept::Varies(_) => false,
+            Kept::Response(response) => response.lifetime.answers(self.credentials) == Reusable::Yes,
+        }
     }
 }
