@@ -54,7 +54,12 @@ impl KeptResponse {
             let copy = HeaderValue::from_maybe_shared(slab.split().freeze());
             kept.append(name, copy.unwrap_or_else(|_| value.clone()));
         }
-        kept.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+        //# A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+        //# (Informational) or 204 (No Content).
+        if status != StatusCode::NO_CONTENT {
+            kept.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
         Self { status, fields: kept, has_status: !upstream, body, lifetime, vary }
     }
 
@@ -128,7 +133,8 @@ impl Stored for Kept {
         let vary = vary.collect::<Result<Vec<_>, _>>().map_err(|_| Undecodable("response-vary"))?;
         let vary = Vary::from_names(vary).map_err(|_| Undecodable("response-vary"))?;
         if meta.status == MARKER {
-            return Ok(Self::Varies(vary));
+            // One without names would pass for an answer.
+            return if vary.is_empty() { Err(Undecodable("response-vary")) } else { Ok(Self::Varies(vary)) };
         }
         let lifetime = meta.lifetime().ok_or(Undecodable("response-lifetime"))?;
         let status = meta.checked_status().ok_or(Undecodable("response-status"))?;
@@ -249,6 +255,14 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_content_announces_no_length() {
+        let vary = Vary::default();
+        let kept =
+            KeptResponse::new(StatusCode::NO_CONTENT, &HeaderMap::new(), Bytes::new(), lifetime(), vary);
+        assert!(!respond(&kept).contains_key(CONTENT_LENGTH));
+    }
+
+    #[test]
     fn what_upstream_said_in_cache_status_stays_in_front() {
         let mut fields = HeaderMap::new();
         fields.append(CACHE_STATUS, HeaderValue::from_static("cdn; hit"));
@@ -291,6 +305,7 @@ mod tests {
         check(&Meta { status: 100, ..Meta::default() }, "response-status");
         check(&Meta { status: 200, audience: 9, ..Meta::default() }, "response-lifetime");
         check(&Meta { vary: vec!["a b"], ..Meta::default() }, "response-vary");
+        check(&Meta::default(), "response-vary");
         assert!(Kept::decode(Encoded { meta: Bytes::from_static(b"\xc1"), body: Bytes::new() }).is_err());
     }
 }
