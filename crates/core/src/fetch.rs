@@ -115,6 +115,8 @@ pub trait Seeker<V>: Sync {
 pub enum Sharing {
     /// They do.
     Flight,
+    /// They do among themselves. A layer around this one waits for them, so its flight must not be waited for.
+    Nested,
     /// This one looks and asks by itself: its answer may be its own.
     Solo,
 }
@@ -239,6 +241,7 @@ pub struct Tiers<V> {
     instance: Arc<Instance>,
     l1: L1<V>,
     flights: Flights<Arc<Entry<V>>>,
+    nested: Flights<Arc<Entry<V>>>,
 }
 
 /// What a fill rests on.
@@ -271,7 +274,8 @@ impl<V: Stored> Tiers<V> {
     #[must_use]
     pub fn new(instance: Arc<Instance>, l1: L1Settings) -> Self {
         let recorder = Arc::clone(&instance.recorder);
-        Self { instance, l1: L1::new(l1, move || recorder.observe(&Event::Evicted)), flights: Flights::new() }
+        let l1 = L1::new(l1, move || recorder.observe(&Event::Evicted));
+        Self { instance, l1, flights: Flights::new(), nested: Flights::new() }
     }
 
     /// The instance.
@@ -309,12 +313,14 @@ impl<V: Stored> Tiers<V> {
     }
 
     fn join<S: Seeker<V>>(&self, canonical: &[u8], begun: Begun, seeker: &S) -> Place<V> {
-        if seeker.sharing() == Sharing::Solo {
-            return Place::Ahead(None);
-        }
+        let flights = match seeker.sharing() {
+            Sharing::Solo => return Place::Ahead(None),
+            Sharing::Flight => &self.flights,
+            Sharing::Nested => &self.nested,
+        };
         let key = self.instance.settings.secrets.key(canonical);
         let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
-        let joined = self.flights.join(key, now, |began| {
+        let joined = flights.join(key, now, |began| {
             began.stamp.epoch == begun.stamp.epoch
                 || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
         });

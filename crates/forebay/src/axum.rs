@@ -2,10 +2,10 @@
 //!
 //! Without the `axum` feature a request has no matched path and no parameters.
 
-#[cfg(not(feature = "axum"))]
 use http::Uri;
 #[cfg(not(feature = "axum"))]
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
 #[cfg(not(feature = "axum"))]
 use crate::template::Params;
@@ -48,17 +48,11 @@ mod enabled {
     }
 
     /// Gives the request another query, also where axum keeps the URI for handlers below a nested router.
-    pub(crate) fn rewrite(parts: &mut Parts, uri: Uri) {
+    pub(crate) fn rewrite(parts: &mut Parts, query: &str) {
         if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
-            let mut with_query = original.clone().into_parts();
-            let path = original.path();
-            let text = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-            with_query.path_and_query = text.parse().ok();
-            if let Ok(rewritten) = Uri::from_parts(with_query) {
-                *original = rewritten;
-            }
+            *original = super::with_query(original, query);
         }
-        parts.uri = uri;
+        parts.uri = super::with_query(&parts.uri, query);
     }
 
     impl IntoResponseParts for Cached {
@@ -90,6 +84,16 @@ pub(crate) fn asked_for(parts: &Parts) -> &Uri {
 }
 
 #[cfg(not(feature = "axum"))]
-pub(crate) fn rewrite(parts: &mut Parts, uri: Uri) {
-    parts.uri = uri;
+pub(crate) fn rewrite(parts: &mut Parts, query: &str) {
+    parts.uri = with_query(&parts.uri, query);
+}
+
+/// The URI with this query, or without one if it is empty.
+fn with_query(uri: &Uri, query: &str) -> Uri {
+    let path = uri.path();
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let mut parts = uri.clone().into_parts();
+    // Pieces of a valid URI, put together again: cannot fail, and if it did the request would stay as it was.
+    parts.path_and_query = PathAndQuery::try_from(target).ok().or(parts.path_and_query);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }

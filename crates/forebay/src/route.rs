@@ -163,6 +163,7 @@ pub(crate) struct Route {
 }
 
 /// Whose entries a request may use.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Partition {
     /// Everybody's.
     Shared,
@@ -198,9 +199,13 @@ impl Route {
         }
     }
 
-    /// Whether the key of a request for this route differs from the one it would have without the route's options.
-    pub(crate) fn changes_key(&self) -> bool {
-        self.off || self.query.is_some() || self.partition.is_some() || !self.vary.is_empty()
+    /// Whether requests for this route are told apart and shared by the same rules as for another.
+    pub(crate) fn keys_like(&self, other: &Self) -> bool {
+        self.off == other.off
+            && self.query == other.query
+            && self.vary == other.vary
+            && self.cookies == other.cookies
+            && self.partition.is_some() == other.partition.is_some()
     }
 
     pub(crate) fn partition(&self, parts: &Parts) -> Partition {

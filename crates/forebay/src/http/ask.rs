@@ -21,7 +21,8 @@ use tower_service::Service;
 use super::answer::{forward, not_modified};
 use super::body::ResponseBody;
 use super::key;
-use super::scope::{HandedUp, Handled, Scope};
+use super::said::Said;
+use super::scope::{Heard, Scope, Used};
 use super::wanted::Wanted;
 use crate::axum::matched_path;
 use crate::cached::Cached;
@@ -44,8 +45,8 @@ impl<S, B> Ask<S, B> {
     }
 
     /// The request and the service, for a request that has to start over.
-    pub(super) fn into_parts(self) -> (Scope, request::Parts, B, S) {
-        (self.scope, self.parts, self.body, self.inner)
+    pub(super) fn into_parts(self) -> (Arc<Wanted>, Scope, request::Parts, B, S) {
+        (self.wanted, self.scope, self.parts, self.body, self.inner)
     }
 }
 
@@ -95,6 +96,7 @@ enum Verdict {
 struct Judge {
     wanted: Arc<Wanted>,
     scope: Scope,
+    said: Said,
     path: Option<Box<str>>,
     params: Params,
     requested: SystemTime,
@@ -105,13 +107,15 @@ struct Judge {
 impl Judge {
     /// Notes what the inner service will not give back, and prepares the request for it.
     fn before(wanted: Arc<Wanted>, scope: Scope, parts: &mut request::Parts) -> Self {
-        scope.mark(parts, wanted.known);
-        let conditions = wanted.sharing == Sharing::Flight && wanted.facts.has(Fact::Conditional);
+        let said = Said::listening();
+        scope.mark(parts, wanted.known, said.clone());
+        let conditions = wanted.sharing != Sharing::Solo && wanted.facts.has(Fact::Conditional);
         if conditions {
             // With them the origin could answer 304, and there would be nothing to store.
             CONDITIONAL_FIELDS.iter().for_each(|name| drop(parts.headers.remove(name)));
         }
         Self {
+            said,
             path: matched_path(parts).map(Into::into),
             params: scope.params(parts),
             requested: wanted.hub.tiers.instance().settings().clock.wall(),
@@ -123,14 +127,13 @@ impl Judge {
 
     /// Whether the answer is stored, and how.
     fn verdict(&self, head: &mut response::Parts, at_least: u64) -> Verdict {
-        let learned = self.scope.learn(self.wanted.known, self.path.as_deref(), &mut head.extensions);
-        if learned.as_ref().is_some_and(|route| route.changes_key()) {
-            return Verdict::LookAgain;
-        }
-        let route = learned.as_ref().unwrap_or(&self.wanted.route);
-        if head.extensions.remove::<Handled>().is_some() {
-            return Verdict::Pass("inner-layer");
-        }
+        let Wanted { known, route, partition, .. } = &*self.wanted;
+        let used = Used { known: *known, route, partition };
+        let route = match self.scope.hear(used, self.path.as_deref(), self.said.take()) {
+            Heard::Route(route) => route,
+            Heard::LookAgain => return Verdict::LookAgain,
+            Heard::Refused(reason) => return Verdict::Pass(reason),
+        };
         if at_least > self.wanted.hub.max_body as u64 {
             return Verdict::Pass("too-large");
         }
@@ -142,7 +145,7 @@ impl Judge {
             self.wanted.hub.report(error.to_string());
             return Verdict::Pass("annotation");
         }
-        self.plan(route, head, cached).map_or_else(Verdict::Pass, |plan| Verdict::Store(Box::new(plan)))
+        self.plan(&route, head, cached).map_or_else(Verdict::Pass, |plan| Verdict::Store(Box::new(plan)))
     }
 
     fn plan(&self, route: &Route, head: &response::Parts, cached: Cached) -> Result<Plan, &'static str> {
@@ -221,7 +224,6 @@ impl Judge {
         stored: Option<Lifetime>,
         detail: &'static str,
     ) -> Response<ResponseBody<R>> {
-        head.extensions.remove::<HandedUp>();
         if let Some(name) = &self.wanted.hub.name {
             let reason = forward(self.wanted.absence);
             let outcome =

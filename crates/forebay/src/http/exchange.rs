@@ -20,9 +20,10 @@ use super::answer::{Client, L1_HIT, Note, absence_str, forward, passed, respond}
 use super::ask::Ask;
 use super::body::ResponseBody;
 use super::key;
+use super::said::{Outer, Said};
 use super::scope::{Known, Scope};
 use super::wanted::{Seeking, Wanted};
-use crate::axum::{asked_for, rewrite};
+use crate::axum::rewrite;
 use crate::hub::Hub;
 use crate::route::{Cookies, Partition, Route};
 
@@ -46,7 +47,7 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let lookup = match gate(&parts.method, facts, content) {
         Gate::Lookup(lookup) => lookup,
         Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => {
-            scope.mark(parts, known);
+            scope.mark(parts, known, Said::default());
             return Begun::Unsafe;
         }
         Gate::Bypass(forward, reason) => return pass(scope, parts, &route, known, forward, reason.as_str()),
@@ -55,10 +56,13 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     if route.off {
         return pass(scope, parts, &route, known, Forward::Bypass, "off");
     }
-    if let Some(filtered) = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names)) {
-        rewrite(parts, filtered);
+    let filtered = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names));
+    if let (Some(query), Known::Own | Known::Ruled) = (&filtered, known) {
+        // An annotated route inside does that itself: only there it is certain which one the request has come to.
+        rewrite(parts, query);
     }
-    let (canonical, partition) = match key::primary(hub, &route, facts, parts) {
+    let filtered = filtered.as_deref();
+    let (canonical, partition) = match key::primary(hub, &route, facts, parts, filtered) {
         Ok(key) => key,
         Err(keyless) => return pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     };
@@ -85,13 +89,15 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             authority: String::from_utf8_lossy(key::authority(hub, parts).unwrap_or_default()).into(),
-            target: asked_for(parts).path_and_query().map_or("/", |target| target.as_str()).into(),
+            target: key::target(parts, filtered),
             credentials,
             facts,
-            sharing: sharing(&route, lookup, credentials, absence),
+            sharing: sharing(&route, lookup, credentials, absence, Outer::depth_under(parts, hub.id)),
             route: Arc::clone(&route),
+            partition,
             known,
             absence,
+            restarts: 0,
         })),
     }
 }
@@ -104,7 +110,9 @@ fn pass<B: Body>(
     forward: Forward,
     detail: &'static str,
 ) -> Begun<B> {
-    scope.mark(parts, known);
+    if route.off || !matches!(known, Known::Own | Known::Unannotated) {
+        scope.mark(parts, known, Said::default());
+    }
     route.meters.miss(detail);
     Begun::Pass(Note { forward, detail })
 }
@@ -125,10 +133,16 @@ fn credentials(
     }
 }
 
-/// A request whose answer may be its own, or will not be stored, neither leads nor follows.
-fn sharing(route: &Route, lookup: Lookup, credentials: Credentials, absence: Absence) -> Sharing {
+/// A request whose answer may be its own, or will not be stored, neither leads nor follows. One that an outer layer of this
+/// cache waits for does not wait for that layer in turn.
+fn sharing(route: &Route, lookup: Lookup, credentials: Credentials, absence: Absence, depth: u8) -> Sharing {
     let own = credentials.authorization() || (credentials.cookie() && route.ttl.is_some());
-    if lookup != Lookup::Fill || own || absence == Absence::Barred { Sharing::Solo } else { Sharing::Flight }
+    match depth {
+        _ if lookup != Lookup::Fill || own || absence == Absence::Barred => Sharing::Solo,
+        0 => Sharing::Flight,
+        1 => Sharing::Nested,
+        _ => Sharing::Solo,
+    }
 }
 
 /// Fetches what L1 could not answer: from L2, from another request's flight, or from the origin.
@@ -172,10 +186,17 @@ where
     B: Body + Send + 'static,
     R: Body<Data: Send, Error: Send> + Send + 'static,
 {
-    let (scope, mut parts, body, mut inner) = origin.into_parts();
+    let (before, scope, mut parts, body, mut inner) = origin.into_parts();
     match begin(&scope, &mut parts, Content::Empty) {
         Begun::Answer(response) => Ok(response),
-        Begun::Fetch(wanted) => Box::pin(fetch(scope, wanted, parts, body, inner)).await,
+        Begun::Fetch(mut wanted) => {
+            wanted.restarts = before.restarts.saturating_add(1);
+            if wanted.restarts > 1 {
+                // What was learned does not hold. Nobody is sent round more than that.
+                wanted.sharing = Sharing::Solo;
+            }
+            Box::pin(fetch(scope, wanted, parts, body, inner)).await
+        }
         Begun::Pass(note) => {
             let response = inner.call(Request::from_parts(parts, body)).await?;
             Ok(passed(&scope.hub, response, note))

@@ -28,6 +28,7 @@ pin_project! {
     enum Kind<F, B: Body, E> {
         Ready { response: Option<Response<ResponseBody<B>>> },
         Pass { #[pin] inner: F, hub: Arc<Hub>, note: Note },
+        Unseen { #[pin] inner: F },
         Boxed { inner: Boxed<B, E> },
     }
 }
@@ -41,6 +42,11 @@ impl<F, B: Body, E> CacheFuture<F, B, E> {
 
     pub(super) fn pass(inner: F, hub: Arc<Hub>, note: Note) -> Self {
         Self { kind: Kind::Pass { inner, hub, note } }
+    }
+
+    /// An outer layer of the cache speaks for this one.
+    pub(super) fn unseen(inner: F) -> Self {
+        Self { kind: Kind::Unseen { inner } }
     }
 
     pub(super) fn boxed(inner: Boxed<B, E>) -> Self {
@@ -63,6 +69,9 @@ where
             }
             KindPinned::Pass { inner, hub, note } => {
                 inner.poll(cx).map(|response| response.map(|response| passed(hub, response, *note)))
+            }
+            KindPinned::Unseen { inner } => {
+                inner.poll(cx).map(|response| response.map(|response| response.map(ResponseBody::inner)))
             }
             KindPinned::Boxed { inner } => inner.as_mut().poll(cx),
         }

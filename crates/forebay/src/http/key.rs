@@ -5,7 +5,6 @@ use forebay_policy::facts::{Fact, RequestFacts, is_routing_field};
 use forebay_policy::variant::{Vary, write_field};
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::axum::asked_for;
@@ -43,12 +42,14 @@ impl From<TooLong> for Keyless {
 }
 
 /// The canonical primary key of a request. What it holds is what the handler gets: path and query go in byte for byte, as
-/// the client asked for them and, where a router in between has shortened them, also as they are now.
+/// the client asked for them and, where a router in between has shortened them, also as they are now; or with the `filtered`
+/// query instead.
 pub(super) fn primary(
     hub: &Hub,
     route: &Route,
     facts: RequestFacts,
     parts: &Parts,
+    filtered: Option<&str>,
 ) -> Result<(KeyEncoder, Partition), Keyless> {
     let mut key = KeyEncoder::new();
     key.field(AUTHORITY, checked_authority(hub, parts)?)?;
@@ -59,16 +60,17 @@ pub(super) fn primary(
         return Err(Keyless::Path);
     }
     key.field(PATH, path.as_bytes())?;
-    if let Some(query) = asked.query() {
+    if let Some(query) = query(asked, filtered) {
         if query.len() > hub.max_query {
             return Err(Keyless::LongQuery);
         }
         key.field(QUERY, query.as_bytes())?;
     }
-    if let Some(local) = parts.uri.path_and_query()
-        && asked.path_and_query() != Some(local)
-    {
-        key.field(LOCAL, local.as_str().as_bytes())?;
+    if parts.uri.path() != path {
+        key.field(LOCAL_PATH, parts.uri.path().as_bytes())?;
+    }
+    if filtered.is_none() && parts.uri.query() != asked.query() {
+        key.field(LOCAL_QUERY, parts.uri.query().unwrap_or_default().as_bytes())?;
     }
     if let Some(scheme) = parts.uri.scheme_str() {
         key.field(SCHEME, scheme.as_bytes())?;
@@ -127,23 +129,31 @@ pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Option<&'a [u8]> 
     }
 }
 
-/// The URI with only these query parameters, sorted by name; `None` when it is like that already.
-pub(super) fn filtered(uri: &Uri, names: &[Box<str>]) -> Option<Uri> {
+/// Path and query as they stand in the key.
+pub(super) fn target(parts: &Parts, filtered: Option<&str>) -> Box<str> {
+    let asked = asked_for(parts);
+    match query(asked, filtered) {
+        Some(query) => format!("{}?{query}", asked.path()).into(),
+        None => asked.path().into(),
+    }
+}
+
+fn query<'a>(asked: &'a Uri, filtered: Option<&'a str>) -> Option<&'a str> {
+    match filtered {
+        Some(query) => Some(query).filter(|query| !query.is_empty()),
+        None => asked.query(),
+    }
+}
+
+/// The query with only these parameters, sorted by name; `None` when it is like that already.
+pub(super) fn filtered(uri: &Uri, names: &[Box<str>]) -> Option<String> {
     let query = uri.query()?;
     let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let mut pairs: Vec<&str> =
         query.split('&').filter(|pair| names.iter().any(|name| **name == *name_of(pair))).collect();
     pairs.sort_by_key(|pair| name_of(pair));
     let wanted = pairs.join("&");
-    if wanted == query {
-        return None;
-    }
-    let path = uri.path();
-    let path_and_query = if wanted.is_empty() { path.to_owned() } else { format!("{path}?{wanted}") };
-    let mut parts = uri.clone().into_parts();
-    // Parts of a valid URI, put together again: cannot fail, and if it did the request would stay as it was.
-    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
-    Uri::from_parts(parts).ok()
+    (wanted != query).then_some(wanted)
 }
 
 const AUTHORITY: u8 = 1;
@@ -156,8 +166,9 @@ const DECLARED: u8 = 7;
 const PARTITION: u8 = 8;
 const VARY_NAME: u8 = 9;
 const VARY_VALUE: u8 = 10;
-const LOCAL: u8 = 11;
-const DECLARED_NAME: u8 = 12;
+const LOCAL_PATH: u8 = 11;
+const LOCAL_QUERY: u8 = 12;
+const DECLARED_NAME: u8 = 13;
 
 #[cfg(test)]
 mod tests {
@@ -168,14 +179,14 @@ mod tests {
         let names: Vec<Box<str>> = vec!["q".into(), "page".into()];
         let check = |query: &str, expected: Option<&str>| {
             let uri: Uri = format!("http://h/a{query}").parse().unwrap();
-            let filtered = filtered(&uri, &names).map(|uri| uri.to_string());
+            let filtered = filtered(&uri, &names);
             assert_eq!(filtered.as_deref(), expected, "{query}");
         };
         check("", None);
         check("?page=2&q=x", None);
-        check("?q=x&page=2", Some("http://h/a?page=2&q=x"));
-        check("?utm=1&q=b&q=a", Some("http://h/a?q=b&q=a"));
-        check("?utm=1", Some("http://h/a"));
-        check("?Q=1;q=2", Some("http://h/a"));
+        check("?q=x&page=2", Some("page=2&q=x"));
+        check("?utm=1&q=b&q=a", Some("q=b&q=a"));
+        check("?utm=1", Some(""));
+        check("?Q=1;q=2", Some(""));
     }
 }

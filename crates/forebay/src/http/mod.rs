@@ -5,6 +5,7 @@
 mod body;
 mod key;
 mod memo;
+mod said;
 mod scope;
 mod wanted;
 mod answer;

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use http::{Extensions, request};
+use http::request;
 
-use crate::axum::{matched_path, params};
+use super::key;
+use super::said::{HandedUp, Outer, Said, Wish, Word};
+use crate::axum::{matched_path, params, rewrite};
 use crate::hub::Hub;
-use crate::route::{Route, RouteOptions};
+use crate::route::{Partition, Route, RouteOptions};
 use crate::rules::Rules;
 use crate::template::Params;
 
@@ -30,47 +32,57 @@ pub(super) enum Routes {
     Own(Arc<RouteOptions>, Arc<OnceLock<Arc<Route>>>),
 }
 
-/// A matched path and its route.
-pub(super) type Slot = OnceLock<(Box<str>, Arc<Route>)>;
+/// What has been learned, the newest last. Nearly always it is one: a service stands on one path, with one route inside.
+pub(super) type Slot = OnceLock<Box<Learned>>;
 
-/// What an outer layer knows of a request's route.
+pub(super) struct Learned {
+    path: Box<str>,
+    route: Arc<Route>,
+    newer: Slot,
+}
+
+/// What a layer knows of a request's route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Everything, and no inner layer is in play.
-    Plain,
-    /// What an inner layer has handed up before, or a rule says: an inner layer has no more to add.
-    Settled,
+    /// Everything: the layer is the route's annotation.
+    Own,
+    /// A rule holds for it.
+    Ruled,
+    /// What an inner layer has handed up before.
+    Annotated,
+    /// No inner layer has said anything so far.
+    Unannotated,
     /// Nothing yet: the first response will tell.
     Learning,
     /// Nothing, ever: the request does not say which route it will match.
     Blind,
 }
 
-/// In a request: an outer layer of the same cache has it in hand.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Outer {
-    /// The inner layer only hands its options up.
-    Leads,
-    /// The inner layer does the work, since the outer one cannot learn what it needs.
-    Blind,
+/// What a key was made by.
+pub(super) struct Used<'a> {
+    pub(super) known: Known,
+    pub(super) route: &'a Arc<Route>,
+    pub(super) partition: &'a Partition,
 }
 
-/// In a response: the options of the inner layer that it came through.
-#[derive(Clone)]
-pub(super) struct HandedUp(pub(super) Arc<Route>, pub(super) Option<Box<str>>);
-
-/// In a response: an inner layer has dealt with it, whatever came of it.
-#[derive(Clone, Copy)]
-pub(super) struct Handled;
+/// What comes of what inner layers have said about an answer.
+pub(super) enum Heard {
+    /// This holds for it.
+    Route(Arc<Route>),
+    /// The key is made otherwise than it was: it is neither stored nor shared.
+    LookAgain,
+    /// It is not stored.
+    Refused(&'static str),
+}
 
 impl Scope {
     /// The route of a request, and what is known of it. No allocation and no shared counter once the route is known.
     pub(super) fn route(&self, parts: &request::Parts) -> (Cow<'_, Arc<Route>>, Known) {
         match &self.routes {
-            Routes::Own(options, slot) => (Cow::Borrowed(self.own(options, slot, parts)), Known::Plain),
+            Routes::Own(options, slot) => (Cow::Borrowed(self.own(options, slot, parts)), Known::Own),
             Routes::Outer(rules, slot) => {
                 match rules.as_ref().and_then(|rules| rules.route(parts.uri.path())) {
-                    Some(route) => (Cow::Borrowed(route), Known::Settled),
+                    Some(route) => (Cow::Borrowed(route), Known::Ruled),
                     None => self.learned(slot, parts),
                 }
             }
@@ -88,76 +100,101 @@ impl Scope {
 
     fn learned<'a>(&'a self, slot: &'a Slot, parts: &request::Parts) -> (Cow<'a, Arc<Route>>, Known) {
         let Some(path) = matched_path(parts) else { return (Cow::Borrowed(&self.hub.plain), Known::Blind) };
-        let here = slot.get().filter(|(known, _)| **known == *path).map(|(_, route)| Cow::Borrowed(route));
-        let Some(route) = here.or_else(|| self.hub.learned(path).map(Cow::Owned)) else {
-            return (Cow::Borrowed(&self.hub.plain), Known::Learning);
+        let route = match newest(slot, path) {
+            Some(route) => Cow::Borrowed(route),
+            None => match self.hub.learned(path) {
+                Some(route) => {
+                    append(slot, path, &route);
+                    Cow::Owned(route)
+                }
+                None => return (Cow::Borrowed(&self.hub.plain), Known::Learning),
+            },
         };
-        if slot.get().is_none() {
-            // Another request may have been first: it has put the same in.
-            drop(slot.set((path.into(), Arc::clone(&route))));
-        }
-        let known = if route.annotated { Known::Settled } else { Known::Plain };
+        let known = if route.annotated { Known::Annotated } else { Known::Unannotated };
         (route, known)
     }
 
-    /// What an inner layer hands up with its response.
-    pub(super) fn hand_up(&self, parts: &request::Parts) -> Option<HandedUp> {
-        match &self.routes {
-            Routes::Own(options, slot) => Some(HandedUp(
-                Arc::clone(self.own(options, slot, parts)),
-                matched_path(parts).map(Into::into),
-            )),
-            Routes::Outer(..) => None,
+    /// Whether this is a route's annotation.
+    pub(super) fn is_annotation(&self) -> bool {
+        matches!(self.routes, Routes::Own(..))
+    }
+
+    /// Tells the outer layer what holds for this route, and does to the request what the route wants.
+    pub(super) fn hand_up(&self, parts: &mut request::Parts) {
+        let Routes::Own(options, slot) = &self.routes else { return };
+        let route = self.own(options, slot, parts);
+        if let Some(query) = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names)) {
+            rewrite(parts, &query);
+        }
+        if let Some(outer) = Outer::of(parts) {
+            let path = matched_path(parts).map(Into::into);
+            let partition = route.partition(parts);
+            outer.say(Word::Options(HandedUp { route: Arc::clone(route), path, partition }));
         }
     }
 
-    /// Tells inner layers of the same cache that this one has the request in hand.
-    pub(super) fn mark(&self, parts: &mut request::Parts, known: Known) {
-        let outer = match known {
-            Known::Plain => return,
-            Known::Settled | Known::Learning => Outer::Leads,
-            Known::Blind => Outer::Blind,
+    /// Tells inner layers that this one has the request in hand.
+    pub(super) fn mark(&self, parts: &mut request::Parts, known: Known, said: Said) {
+        let wish = match known {
+            Known::Own => Wish::Nothing,
+            Known::Ruled | Known::Annotated | Known::Unannotated | Known::Learning => Wish::Options,
+            Known::Blind => Wish::Work,
         };
-        parts.extensions.insert(outer);
+        Outer::mark(parts, self.hub.id, wish, said);
     }
 
-    /// Whether an outer layer of the same cache has this request in hand.
-    pub(super) fn outer(&self, parts: &request::Parts) -> Option<Outer> {
-        match &self.routes {
-            Routes::Own(..) => parts.extensions.get().copied(),
-            Routes::Outer(..) => None,
+    /// Makes sense of what inner layers have said about an answer, and remembers it.
+    pub(super) fn hear(&self, used: Used<'_>, path: Option<&str>, word: Word) -> Heard {
+        match (used.known, word) {
+            (_, Word::Handled) => Heard::Refused("inner-layer"),
+            (_, Word::Twice) => self.mistake(path, "has two annotations"),
+            (Known::Own | Known::Ruled | Known::Blind | Known::Unannotated, Word::Nothing) => {
+                Heard::Route(Arc::clone(used.route))
+            }
+            // Somebody in between has answered: that is not what was annotated.
+            (Known::Annotated, Word::Nothing) => Heard::Refused("not-annotated"),
+            (Known::Learning, Word::Nothing) => match path {
+                Some(path) => Heard::Route(self.learn(path, self.hub.unannotated(path))),
+                None => Heard::Route(Arc::clone(used.route)),
+            },
+            (_, Word::Options(said)) => self.compare(used, path, said),
         }
     }
 
-    /// Takes what an inner layer has handed up. The route is remembered for the path only if both layers see the same path.
-    pub(super) fn learn(
-        &self,
-        known: Known,
-        path: Option<&str>,
-        response: &mut Extensions,
-    ) -> Option<Arc<Route>> {
-        if known != Known::Learning {
-            return None;
+    /// Compares what an annotation says with what was assumed when the key was made.
+    fn compare(&self, used: Used<'_>, path: Option<&str>, said: HandedUp) -> Heard {
+        let alike = said.route.keys_like(used.route);
+        if alike && said.partition != *used.partition {
+            return self.mistake(path, "has another principal than the layer outside of it sees");
         }
-        let path = path?;
-        match response.remove::<HandedUp>() {
-            Some(HandedUp(route, inner)) if inner.as_deref() == Some(path) => {
-                self.hub.learn(path, &route);
-                Some(route)
+        match (used.known, path) {
+            (Known::Ruled, _) if alike => Heard::Route(Arc::clone(used.route)),
+            (Known::Ruled, _) => self.mistake(path, "is annotated otherwise than its rule says"),
+            (_, Some(path)) if said.path.as_deref() == Some(path) => {
+                if alike && used.route.annotated {
+                    return Heard::Route(said.route);
+                }
+                let route = self.learn(path, said.route);
+                if alike { Heard::Route(route) } else { Heard::LookAgain }
             }
-            Some(HandedUp(..)) => {
-                self.hub.report(format!(
-                    "the cache's layer sees {path:?} where its annotated route has another path: \
-                     add it with `Router::layer` to the router that holds the routes"
-                ));
-                None
-            }
-            None => {
-                let route = self.hub.unannotated(path);
-                self.hub.learn(path, &route);
-                Some(route)
-            }
+            _ => self.mistake(
+                path,
+                "is another path inside: add the layer with `Router::layer` to the router that holds the routes",
+            ),
         }
+    }
+
+    fn learn(&self, path: &str, route: Arc<Route>) -> Arc<Route> {
+        self.hub.learn(path, &route);
+        if let Routes::Outer(_, slot) = &self.routes {
+            append(slot, path, &route);
+        }
+        route
+    }
+
+    fn mistake(&self, path: Option<&str>, what: &str) -> Heard {
+        self.hub.report(format!("the route {:?} {what}", path.unwrap_or("-")));
+        Heard::Refused("annotation")
     }
 
     /// The parameters of the request's path: the rule's own, or the router's.
@@ -169,3 +206,26 @@ impl Scope {
         ruled.unwrap_or_else(|| params(parts))
     }
 }
+
+/// The newest route that was learned for a path.
+fn newest<'a>(slot: &'a Slot, path: &str) -> Option<&'a Arc<Route>> {
+    let all = std::iter::successors(slot.get(), |learned| learned.newer.get());
+    all.filter(|learned| *learned.path == *path).last().map(|learned| &learned.route)
+}
+
+/// Adds what was learned. Beyond [`MAX_LEARNED`] a slot is full, and what is in there wrongly is not stored by.
+fn append(mut slot: &Slot, path: &str, route: &Arc<Route>) {
+    for _ in 0..MAX_LEARNED {
+        let mut mine = None;
+        let learned = slot.get_or_init(|| {
+            mine = Some(());
+            Box::new(Learned { path: path.into(), route: Arc::clone(route), newer: OnceLock::new() })
+        });
+        if mine.is_some() || Arc::ptr_eq(&learned.route, route) {
+            return;
+        }
+        slot = &learned.newer;
+    }
+}
+
+const MAX_LEARNED: usize = 8;

@@ -18,7 +18,8 @@ use super::answer::{Note, passed};
 use super::body::ResponseBody;
 use super::exchange::{Begun, after_unsafe, begin, fetch};
 use super::future::CacheFuture;
-use super::scope::{Handled, Outer, Scope};
+use super::said::{Outer, Wish, Word};
+use super::scope::Scope;
 use crate::axum::{asked_for, params};
 use crate::hub::Hub;
 use crate::route::fill;
@@ -68,17 +69,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match self.scope.outer(&parts) {
+        match Outer::of(&parts) {
+            Some(outer) if outer.hub == self.scope.hub.id && self.scope.is_annotation() => match outer.wish {
+                Wish::Options => self.hand_up(parts, body),
+                Wish::Work => self.serve_for(&outer.clone(), parts, body),
+                Wish::Nothing => self.step_aside(&outer.clone(), parts, body),
+            },
+            // Another cache, or another layer that learns for itself.
+            Some(outer) => self.serve_for(&outer.clone(), parts, body),
             None => self.serve(parts, body),
-            Some(Outer::Leads) => self.hand_up(parts, body),
-            Some(Outer::Blind) => {
-                let served = self.serve(parts, body);
-                CacheFuture::boxed(Box::pin(async move {
-                    let mut response = served.await?;
-                    response.extensions_mut().insert(Handled);
-                    Ok(response)
-                }))
-            }
         }
     }
 }
@@ -117,21 +116,48 @@ impl<S> CacheService<S> {
         }
     }
 
-    /// Under an outer layer: only says what holds for this route.
-    fn hand_up<B, R>(&mut self, parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
+    /// Under an outer layer that leaves the work to this one, and must not store what comes of it once more.
+    fn serve_for<B, R>(
+        &mut self,
+        outer: &Outer,
+        parts: request::Parts,
+        body: B,
+    ) -> CacheFuture<S::Future, R, S::Error>
     where
-        S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send> + Send + 'static,
-        R: Body + Send + 'static,
+        S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: Body + Send + 'static,
+        R: Body<Data: Send, Error: Send> + Send + 'static,
     {
-        let options = self.scope.hand_up(&parts);
-        let answer = self.inner.call(Request::from_parts(parts, body));
-        CacheFuture::boxed(Box::pin(async move {
-            let mut response = answer.await?.map(ResponseBody::inner);
-            if let Some(options) = options {
-                response.extensions_mut().insert(options);
-            }
-            Ok(response)
-        }))
+        outer.say(Word::Handled);
+        self.serve(parts, body)
+    }
+
+    /// Under an outer layer that does the work: only says what holds for this route.
+    fn hand_up<B, R>(&mut self, mut parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        R: Body,
+    {
+        self.scope.hand_up(&mut parts);
+        CacheFuture::unseen(self.inner.call(Request::from_parts(parts, body)))
+    }
+
+    /// Under another annotation: what holds for the route is anybody's guess.
+    fn step_aside<B, R>(
+        &mut self,
+        outer: &Outer,
+        parts: request::Parts,
+        body: B,
+    ) -> CacheFuture<S::Future, R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        R: Body,
+    {
+        outer.say(Word::Twice);
+        CacheFuture::unseen(self.inner.call(Request::from_parts(parts, body)))
     }
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 use super::key;
 use super::scope::Known;
 use crate::hub::Hub;
-use crate::route::Route;
+use crate::route::{Partition, Route};
 use crate::stored::Kept;
 
 /// What a request is looking for.
@@ -25,8 +25,11 @@ pub(super) struct Wanted {
     pub(super) facts: RequestFacts,
     pub(super) sharing: Sharing,
     pub(super) route: Arc<Route>,
+    pub(super) partition: Partition,
     pub(super) known: Known,
     pub(super) absence: Absence,
+    /// How often the request has started over.
+    pub(super) restarts: u8,
     pub(super) authority: Box<str>,
     /// Path and query.
     pub(super) target: Box<str>,
