@@ -1,0 +1,48 @@
+//! The examples beside the quickstart: each does what it says.
+
+use forebay_testkit::redis::RedisServer;
+use http::StatusCode;
+
+use crate::support::{Data, Site, command};
+
+#[tokio::test]
+async fn a_plain_hyper_service_is_cached_by_its_table_and_by_its_handler() {
+    let site = Site::start(env!("CARGO_BIN_EXE_hyper_service"), &Data::new(), None).await;
+    for path in ["/hello/ann", "/news"] {
+        let first = site.get(path).await;
+        assert!(first.cache_status().contains("; stored"), "{first:?}");
+        let second = site.get_until(path, |answer| answer.is_hit_of("l1")).await;
+        assert_eq!(second.text, first.text);
+    }
+    for path in ["/clock", "/clock", "/nowhere", "/nowhere"] {
+        let answer = site.get(path).await;
+        assert!(!answer.cache_status().contains("; hit"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_user_has_answers_of_their_own_and_nobody_else_gets_any() {
+    let site = Site::start(env!("CARGO_BIN_EXE_per_user"), &Data::new(), None).await;
+    for (token, user) in [("token-of-ann", "ann"), ("token-of-bob", "bob"), ("token-of-ann", "ann")] {
+        let answer = site.get_with("/me", &[("authorization", &format!("Bearer {token}"))]).await;
+        assert!(answer.text.starts_with(&format!("for {user} alone")), "{answer:?}");
+    }
+    assert_eq!(site.get("/me").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn two_instances_show_what_one_redis_gives_them() {
+    let program = env!("CARGO_BIN_EXE_two_instances");
+    let redis = RedisServer::start().await.unwrap();
+    let shown = command(program, &Data::new()).env("REDIS_URL", redis.url()).output().await.unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{text}");
+    for expected in ["detail=l2", "detail=l1", "the old article was gone within"] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+
+    let refused = command(program, &Data::new()).output().await.unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.lines().count() == 1 && text.contains("REDIS_URL is not set"), "{text}");
+}
