@@ -1,0 +1,14 @@
+//! Several instances on one L2 in memory, under paused time: what each guarantee says, and what recovers from what.
+//!
+//! Nothing here takes real time: a test that lets a second pass lets the paused clock run through it, timer by timer.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
+
+mod support;
+
+mod bounds;
+mod failures;
+mod guarantees;
+mod losses;
+mod schedules;
+mod tiers;

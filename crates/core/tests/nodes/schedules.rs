@@ -1,0 +1,139 @@
+//! Random faults on three instances under load, and nothing stale. A failing schedule is run again by its seed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use forebay_core::l2::{L2Error, Notice};
+use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
+use forebay_testkit::memory::{MemoryServer, Op, Settings};
+use tokio::task::JoinSet;
+
+use crate::support::*;
+
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+const LENGTH: Duration = Duration::from_secs(40);
+const SEEDS: u64 = 12;
+
+type History = Arc<Mutex<HistoryChecker>>;
+
+fn tier(from: From) -> Tier {
+    match from {
+        From::L1 | From::Unsynced | From::Flight => Tier::L1,
+        From::L2 => Tier::L2,
+        From::Origin => Tier::Origin,
+    }
+}
+
+/// Asks for keys until it is aborted.
+async fn read(world: Arc<World>, node: Node, instance: usize, mut random: Random, history: History) {
+    loop {
+        let key = KEYS[random.below(KEYS.len() as u32) as usize];
+        let start = world.now();
+        let (version, from) = node.request(key, None).await;
+        let read = Read { key: key.into(), version, instance, tier: tier(from), start };
+        history.lock().unwrap().read(read);
+        pass(MS * random.below(20)).await;
+    }
+}
+
+/// Writes and invalidates until it is aborted. What is not confirmed binds nobody.
+async fn write(world: Arc<World>, node: Node, issuer: usize, mut random: Random, history: History) {
+    loop {
+        pass(MS * random.below(400)).await;
+        let key = KEYS[random.below(KEYS.len() as u32) as usize];
+        let version = world.origin.write(key);
+        if node.invalidate(key).await.is_ok() {
+            let confirmed = world.now();
+            history.lock().unwrap().write(Write { key: key.into(), version, issuer, confirmed });
+        }
+    }
+}
+
+/// Breaks something, and sometimes mends it.
+async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
+    let l2 = &nodes[random.below(nodes.len() as u32) as usize].l2;
+    let op = Op::ALL[random.below(Op::ALL.len() as u32) as usize];
+    match random.below(20) {
+        0 | 1 => l2.drop_messages(1 + random.below(3) as usize),
+        2 => l2.hold_messages(),
+        3 => l2.disconnect_bus(),
+        4 => l2.hang_all(),
+        5 => l2.hang(op),
+        6 => l2.fail(op, 1 + random.below(5) as usize, L2Error::Timeout),
+        7 => l2.fail_all(L2Error::Unavailable("down".into())),
+        8 => l2.lose_replies(op, 1 + random.below(3) as usize),
+        9 => l2.postpone(Op::Store, 1 + random.below(3) as usize),
+        10 => l2.postpone(Op::Invalidate, 1),
+        11 => l2.inject([Notice::Lagged, Notice::Malformed, Notice::Lost][random.below(3) as usize].clone()),
+        12 => world.server.step_clock_back(MS * random.below(5000)),
+        13 if random.below(3) == 0 => world.server.flush(),
+        14 if random.below(3) == 0 => world.server.lose_metadata(),
+        15 => world.server.corrupt(|key, frame| match key.word() % 3 {
+            0 => frame[..frame.len() / 2].to_vec(),
+            _ => frame.to_vec(),
+        }),
+        16 => world.server.evict(hashed(KEYS[random.below(KEYS.len() as u32) as usize])),
+        _ => nodes.iter().for_each(|node| {
+            node.l2.heal();
+            node.l2.land();
+            node.l2.reconnect_bus();
+            node.l2.release_messages();
+        }),
+    }
+    // A process that stands still: time goes on and nobody has a turn.
+    if random.below(12) == 0 {
+        tokio::time::advance(MS * random.below(5000)).await;
+    }
+}
+
+async fn run(seed: u64, grace: Duration) -> Verdict {
+    let mut random = Random(seed);
+    let log = [Settings::default().max_log, 20][random.below(2) as usize];
+    let settings = Settings { max_log: log, page: 3, bus_capacity: 16, ..Settings::default() };
+    let world = Arc::new(World::on(MemoryServer::with_settings(settings)));
+    let history = History::default();
+    let mut tasks = JoinSet::new();
+    let mut nodes = Vec::new();
+    for instance in 0..3 {
+        let l2 = world.server.client();
+        let line = Line { l2: l2.clone(), delays: Some(Mutex::new(Random(seed ^ instance << 32))) };
+        let node = world.start_over(&l2, line, |settings| {
+            settings.coherence.partition_grace = grace;
+            settings.coherence.max_idents = 30;
+        });
+        let mut own = |n: u64| Random(u64::from(random.below(u32::MAX)) ^ n);
+        for n in 0..3 {
+            let (world, history) = (Arc::clone(&world), Arc::clone(&history));
+            tasks.spawn(read(world, node.clone(), instance as usize, own(n), history));
+        }
+        let (world, history) = (Arc::clone(&world), Arc::clone(&history));
+        tasks.spawn(write(world, node.clone(), instance as usize, own(9), history));
+        nodes.push(node);
+    }
+    let end = world.now().after(LENGTH);
+    while world.now() < end {
+        pass(MS * random.below(600)).await;
+        harm(&world, &nodes, &mut random).await;
+    }
+    tasks.shutdown().await;
+    // The lease is counted from when a poll was sent; a request may have been judged right before its end.
+    let verdict = history.lock().unwrap().check(LEASE + grace);
+    assert!(verdict.reads > 1000, "seed {seed}: {} reads", verdict.reads);
+    verdict
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_schedule_of_faults_makes_anybody_serve_stale_answers() {
+    for seed in 0..SEEDS {
+        let verdict = run(seed, Duration::ZERO).await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_with_a_grace_beyond_lease_and_grace() {
+    for seed in SEEDS..2 * SEEDS {
+        let verdict = run(seed, 3 * SECOND).await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
