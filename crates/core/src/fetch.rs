@@ -20,7 +20,6 @@ use crate::event::{Event, Op, Tier};
 use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead, Takeoff};
 use crate::frame::{self, Header};
 use crate::instance::{Instance, Remote};
-use crate::key::KeyEncoder;
 use crate::l1::{L1, L1Settings};
 use crate::l2::{Incarnation, Lookup, Position, Store, Stored as StoreResult};
 use crate::tag::Idents;
@@ -40,8 +39,8 @@ pub fn lookup_l1<V: Stored>(
     let Probe::Hit(entry, _) = &found else { return found };
     match variant(&entry.value) {
         Variant::Same => found,
-        Variant::Of(variant) if *variant.bytes() == *entry.canonical => found,
-        Variant::Of(variant) => match tiers.probe(variant.bytes(), now) {
+        Variant::Of(variant) if variant == entry.canonical => found,
+        Variant::Of(variant) => match tiers.probe(&variant, now) {
             Probe::Miss(Absence::Unknown) => Probe::Miss(Absence::Variant),
             Probe::Hit(entry, _) if !answers(&entry.value) => Probe::Miss(Absence::Barred),
             other => other,
@@ -83,9 +82,7 @@ where
             },
         };
         match seeker.variant(&entry.value) {
-            Variant::Of(variant) if *variant.bytes() != *entry.canonical => {
-                canonical = variant.bytes().into()
-            }
+            Variant::Of(variant) if variant != entry.canonical => canonical = variant,
             Variant::Barred => break,
             Variant::Of(_) | Variant::Same => return Fetched::Cached(entry, tier),
         }
@@ -123,15 +120,11 @@ pub enum Sharing {
 
 /// Where a request finds its answer, given a value found under one of its keys.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one comparison; boxing it would allocate on a hit"
-)]
 pub enum Variant {
     /// The value does not vary: it is the answer.
     Same,
     /// Under this canonical key.
-    Of(KeyEncoder),
+    Of(Box<[u8]>),
     /// Nowhere: it may not have this answer, or its key would be too long. The origin has to be asked.
     Barred,
 }

@@ -88,6 +88,7 @@ impl std::error::Error for TooLong {}
 impl KeyEncoder {
     /// An empty key.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         let mut buf = ArrayVec::new();
         buf.push(VERSION);

@@ -171,10 +171,7 @@ impl Judge {
         }
         let canonical = match vary.is_empty() {
             true => wanted.canonical.clone(),
-            false => key::variant(&wanted.canonical, &vary, &wanted.headers)
-                .map_err(|_| "key-too-long")?
-                .bytes()
-                .into(),
+            false => key::variant(&wanted.canonical, &vary, &wanted.headers).map_err(|_| "key-too-long")?,
         };
         let mut fields = head.headers.clone();
         strip_hop_by_hop(&mut fields);

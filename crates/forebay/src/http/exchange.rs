@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, Absence, Fetched, Probe, Sharing, Synced, lookup_l1};
+use forebay_core::key::KeyEncoder;
 use forebay_core::tag::Path;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
@@ -62,8 +63,9 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
         rewrite(parts, query);
     }
     let filtered = filtered.as_deref();
-    let (canonical, partition) = match key::primary(hub, &route, facts, parts, filtered) {
-        Ok(key) => key,
+    let mut canonical = KeyEncoder::new();
+    let partition = match key::primary(&mut canonical, hub, &route, facts, parts, filtered) {
+        Ok(partition) => partition,
         Err(keyless) => return pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     };
     let credentials = credentials(hub, &route, &partition, facts, &parts.headers);

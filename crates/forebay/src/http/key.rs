@@ -43,15 +43,15 @@ impl From<TooLong> for Keyless {
 
 /// The canonical primary key of a request. What it holds is what the handler gets: path and query go in byte for byte, as
 /// the client asked for them and, where a router in between has shortened them, also as they are now; or with the `filtered`
-/// query instead.
+/// query instead. Written in place: a `KeyEncoder` is too large to be handed around.
 pub(super) fn primary(
+    key: &mut KeyEncoder,
     hub: &Hub,
     route: &Route,
     facts: RequestFacts,
     parts: &Parts,
     filtered: Option<&str>,
-) -> Result<(KeyEncoder, Partition), Keyless> {
-    let mut key = KeyEncoder::new();
+) -> Result<Partition, Keyless> {
     key.field(AUTHORITY, checked_authority(hub, parts)?)?;
     let asked = asked_for(parts);
     let path = asked.path();
@@ -92,17 +92,17 @@ pub(super) fn primary(
         Partition::Of(principal) => key.field(PARTITION, principal)?,
         Partition::Unknown => return Err(Keyless::NoPrincipal),
     }
-    Ok((key, partition))
+    Ok(partition)
 }
 
 /// The canonical key of a variant: the primary one, and for each name the request's value.
-pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Result<KeyEncoder, TooLong> {
+pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Result<Box<[u8]>, TooLong> {
     let mut key = KeyEncoder::continuing(primary)?;
     for name in vary.names() {
         key.field(VARY_NAME, name.as_str().as_bytes())?;
         key.field_with(VARY_VALUE, |sink| write_field(request, name, &mut |bytes| sink(bytes)))?;
     }
-    Ok(key)
+    Ok(key.bytes().into())
 }
 
 fn checked_authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Result<&'a [u8], Keyless> {
