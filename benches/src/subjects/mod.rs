@@ -2,6 +2,7 @@
 
 mod bare;
 mod floor;
+mod forebay;
 #[cfg(feature = "peers")]
 mod peers;
 
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     let registered: [Vec<Box<dyn Subject>>; _] = [
         vec![Box::new(bare::Bare)],
         vec![Box::new(floor::Floor)],
+        forebay::all(),
         #[cfg(feature = "peers")]
         peers::all(),
     ];
