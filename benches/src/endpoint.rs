@@ -4,13 +4,14 @@ use std::fmt::Debug;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::origin::BODY_BYTES;
+use crate::origin::{BODY_BYTES, Origin};
 use crate::workload::Requests;
 
 /// The future that [`Endpoint::exchange`] returns.
@@ -81,6 +82,18 @@ where
     }
 }
 
+/// Asks until an answer comes without the origin: entries are written to Redis in the background.
+pub(crate) async fn stored(endpoint: &mut dyn Endpoint, requests: &mut Requests, origin: &Origin) {
+    loop {
+        let before = origin.calls();
+        endpoint.exchange(requests, 1).await;
+        if origin.calls() == before {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
 async fn read<B>(body: B) -> usize
 where
     B: Body,
@@ -98,3 +111,4 @@ where
 
 /// Stores that a subject has spawned run at this interval; more often, the yield itself would show.
 const SPAWNED_EVERY: u32 = 16;
+const RETRY: Duration = Duration::from_millis(5);

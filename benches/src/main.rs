@@ -21,13 +21,14 @@
 //! |---|---|
 //! | `hit` | a GET of one stored 2 KiB response with eight headers, read to its end, on the tower service alone |
 //! | `router` | the same through an axum router |
-//! | `bypass` | a POST, which a cache has to leave alone |
+//! | `bypass` | a POST, which a cache has to leave alone, and after which it has to drop what is stored for the path |
+//! | `bypass-options` | an OPTIONS, which a cache has to leave alone and after which it has nothing to do |
 //! | `bypass-get` | a GET whose response states no freshness |
 //! | `miss` | a GET of a key that was never asked for: look up, ask the origin, store; `over bare` is the cache's part |
 //! | `cores` | the hits of `hit` and `router` from one thread and from two, on one hot key |
 //! | `stampede` | 1000 tasks ask for one cold key; the origin's calls are counted |
 //! | `invalidate` | a tag is dropped that 100 or 100,000 entries carry |
-//! | `l2` | a 2 KiB answer out of Redis, beside the bare clients |
+//! | `l2` | a 2 KiB answer out of Redis, beside the bare clients: one at a time, and 64 tasks with a key each |
 //! | `e2e` | wrk with 32 connections against a whole server on one core |
 //!
 //! # Rows
@@ -36,6 +37,8 @@
 //! |---|---|
 //! | `bare` | the origin alone: a tower service whose future is ready, or an axum handler |
 //! | `floor` | the least that a cache can do: 128 bits of keyed blake3 over a key encoded on the stack, moka::sync with a hasher that takes the key as it is, a response out of a cloned header map and `Bytes`, a future that is an enum. No freshness, no flight, no coherence, no metrics |
+//! | `forebay` | `cache.layer()`, and in a router an annotation with a lifetime and two tags on every route as well, with everything on: freshness, coherence, Age, Cache-Status, and metrics that the recorder of `metrics-exporter-prometheus` takes. In `l2` no entry fits into L1 |
+//! | `forebay: route alone` | the annotation without a layer around it |
 //! | others | the published caches as their own documentation sets them up for memory, with an hour to live and room for 10,000 entries |
 //!
 //! # Reading

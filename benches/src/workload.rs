@@ -10,6 +10,8 @@ pub enum Workload {
     SameKey,
     /// Requests by a method that is not cacheable.
     Post,
+    /// Requests by a method that is not cacheable and changes nothing.
+    Options,
     /// `GET` requests whose responses state no freshness.
     NoFreshness,
     /// A key that was never asked for before.
@@ -36,9 +38,16 @@ impl Requests {
     pub fn new(workload: Workload) -> Self {
         let path = match workload {
             Workload::NoFreshness => "/drafts/42?page=1",
-            Workload::SameKey | Workload::Post | Workload::NewKeys => "/articles/42?page=1",
+            Workload::SameKey | Workload::Post | Workload::Options | Workload::NewKeys => {
+                "/articles/42?page=1"
+            }
         };
         Self { workload, uri: Uri::from_static(path), next: 0 }
+    }
+
+    /// One key over and over, the one of article `id`.
+    pub fn of_article(id: u64) -> Self {
+        Self { workload: Workload::SameKey, uri: numbered(id), next: 0 }
     }
 
     /// The workload that these requests are of.
@@ -49,9 +58,11 @@ impl Requests {
     /// The next request, with an empty body.
     pub fn make<Q: Default>(&mut self) -> Request<Q> {
         let mut request = Request::new(Q::default());
-        if self.workload == Workload::Post {
-            *request.method_mut() = Method::POST;
-        }
+        *request.method_mut() = match self.workload {
+            Workload::Post => Method::POST,
+            Workload::Options => Method::OPTIONS,
+            Workload::SameKey | Workload::NoFreshness | Workload::NewKeys => Method::GET,
+        };
         *request.uri_mut() = if self.workload == Workload::NewKeys {
             self.next += 1;
             numbered(self.next)

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Once;
-use std::time::Duration;
 
 use ::forebay::{Cache, CacheBuilder, CacheService, L1, Redis, RouteLayer, Tag};
 use axum::Router;
@@ -17,7 +16,7 @@ use tokio::runtime::Runtime;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::endpoint::{Endpoint, endpoint};
+use crate::endpoint::{Endpoint, endpoint, stored};
 use crate::origin::{Leaf, Origin};
 use crate::subjects::{Subject, TagStore, Work};
 use crate::workload::{Requests, Workload, numbered};
@@ -45,7 +44,7 @@ impl Subject for Layered {
         let cache = built(runtime, builder().l1(L1::bytes(64 << 10).max_entry(1)).l2(redis));
         let leaf: Leaf<Full<Bytes>> = origin.leaf();
         let mut service = endpoint::<_, AxumBody, _>(cache.layer().layer(leaf));
-        runtime.block_on(stored(&mut *service, origin));
+        runtime.block_on(stored(&mut *service, &mut Requests::new(Workload::SameKey), origin));
         Some(service)
     }
 
@@ -98,19 +97,6 @@ fn recorded() {
         metrics::set_global_recorder(PrometheusBuilder::new().build_recorder())
             .expect("nobody else in this program records metrics");
     });
-}
-
-/// Asks until an answer comes without the origin: the connection is made and the entry written in the background.
-async fn stored(service: &mut dyn Endpoint, origin: &Origin) {
-    let mut requests = Requests::new(Workload::SameKey);
-    loop {
-        let before = origin.calls();
-        service.exchange(&mut requests, 1).await;
-        if origin.calls() == before {
-            return;
-        }
-        tokio::time::sleep(RETRY).await;
-    }
 }
 
 /// The cache with a tag on every entry, filled and asked through its layer.
@@ -168,4 +154,3 @@ impl TagStore for Tagged {
 
 const LIFETIME: &str = "1h";
 const TAG: &str = "articles";
-const RETRY: Duration = Duration::from_millis(5);

@@ -1,16 +1,17 @@
-//! The suites that send requests one after another: `hit`, `router`, `bypass` and `miss`.
+//! The suites that send requests one after another: `hit`, `router`, `bypass`, `miss`, and `l2` where it is counted.
 
 use std::fmt::{self, Debug};
 use std::rc::Rc;
 
 use axum::body::Body;
+use forebay_testkit::redis::RedisServer;
 use tokio::runtime::Runtime;
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::origin::Origin;
 use crate::runner::{self, Contestant, Measured};
 use crate::subjects::{self, Subject};
-use crate::suites::Options;
+use crate::suites::{Options, l2};
 use crate::table::{Table, grouped};
 use crate::workload::{Requests, Workload};
 
@@ -28,11 +29,12 @@ pub struct Exchange {
 enum Way {
     Service,
     Router,
+    Redis,
 }
 
 impl Exchange {
     /// Every part of every such suite.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self {
             name: "hit",
             title: "hit: one key, tower service alone",
@@ -52,6 +54,12 @@ impl Exchange {
             workload: Workload::Post,
         },
         Self {
+            name: "bypass-options",
+            title: "bypass-options: OPTIONS, which changes nothing, tower service alone",
+            way: Way::Service,
+            workload: Workload::Options,
+        },
+        Self {
             name: "bypass-get",
             title: "bypass-get: GET whose response states no freshness, tower service alone",
             way: Way::Service,
@@ -63,6 +71,12 @@ impl Exchange {
             way: Way::Service,
             workload: Workload::NewKeys,
         },
+        Self {
+            name: "l2",
+            title: "l2: one key from Redis, tower service alone, the clients' tasks included",
+            way: Way::Redis,
+            workload: Workload::SameKey,
+        },
     ];
 
     /// The part called `name`.
@@ -71,30 +85,68 @@ impl Exchange {
     }
 
     /// Measures every subject and prints the table.
-    pub(super) fn run(&self, options: &Options) {
-        let contestants = self.prepare(options).into_iter().map(Prepared::contestant).collect();
+    pub(super) fn run(&self, options: &Options) -> Result<(), String> {
+        let contestants = self.prepare(options)?.into_iter().map(Prepared::contestant).collect();
         let rows = runner::measure(&options.plan, contestants);
         println!("{}", self.table(&rows));
+        Ok(())
     }
 
     /// Every subject that fits, in front of an origin of its own.
-    pub fn prepare(&self, options: &Options) -> Vec<Prepared> {
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the user, when Redis is needed and cannot be started.
+    pub fn prepare(&self, options: &Options) -> Result<Vec<Prepared>, String> {
         let runtime = Rc::new(runner::runtime());
-        subjects::all()
-            .iter()
-            .filter(|subject| options.wants(subject.name()))
-            .filter_map(|subject| self.place(subject.as_ref(), runtime.clone()))
-            .collect()
+        let server = match self.way {
+            Way::Service | Way::Router => None,
+            Way::Redis => Some(Rc::new(l2::server(&runtime)?)),
+        };
+        let mut all = Vec::new();
+        if let Some(server) = &server {
+            for (name, endpoint) in l2::clients(&runtime, server)? {
+                let prepared = self.prepared(name, Origin::new(), endpoint, &runtime, Some(server));
+                all.push(prepared);
+            }
+        }
+        for subject in subjects::all() {
+            let origin = Origin::new();
+            let name = subject.name();
+            if !options.wants(name) {
+                continue;
+            }
+            if let Some(endpoint) = self.place(subject.as_ref(), &runtime, &origin, server.as_deref()) {
+                all.push(self.prepared(name, origin, endpoint, &runtime, server.as_ref()));
+            }
+        }
+        Ok(all)
     }
 
-    fn place(&self, subject: &dyn Subject, runtime: Rc<Runtime>) -> Option<Prepared> {
-        let origin = Origin::new();
-        let endpoint = match self.way {
-            Way::Service => subject.service(&runtime, &origin)?,
-            Way::Router => endpoint::<_, Body, _>(subject.router(&runtime, origin.app())?),
-        };
+    fn place(
+        &self,
+        subject: &dyn Subject,
+        runtime: &Runtime,
+        origin: &Origin,
+        server: Option<&RedisServer>,
+    ) -> Option<Box<dyn Endpoint>> {
+        match self.way {
+            Way::Service => subject.service(runtime, origin),
+            Way::Router => Some(endpoint::<_, Body, _>(subject.router(runtime, origin.app())?)),
+            Way::Redis => subject.l2_service(runtime, origin, &server?.url()),
+        }
+    }
+
+    fn prepared(
+        &self,
+        name: &'static str,
+        origin: Origin,
+        endpoint: Box<dyn Endpoint>,
+        runtime: &Rc<Runtime>,
+        server: Option<&Rc<RedisServer>>,
+    ) -> Prepared {
         let requests = Requests::new(self.workload);
-        Some(Prepared { name: subject.name(), origin, endpoint, requests, runtime })
+        Prepared { name, origin, endpoint, requests, runtime: Rc::clone(runtime), _server: server.cloned() }
     }
 
     fn table(&self, rows: &[Measured]) -> Table {
@@ -124,6 +176,8 @@ pub struct Prepared {
     endpoint: Box<dyn Endpoint>,
     requests: Requests,
     runtime: Rc<Runtime>,
+    /// Ends with the last of those who use it.
+    _server: Option<Rc<RedisServer>>,
 }
 
 impl Prepared {

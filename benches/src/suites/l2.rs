@@ -15,6 +15,7 @@ use fred::types::config::Config;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use crate::endpoint::{Endpoint, Exchanges, stored};
 use crate::origin::{BODY_BYTES, Origin};
 use crate::runner::{self, Contestant};
 use crate::subjects;
@@ -28,44 +29,44 @@ const CORE: &str = "0";
 pub(super) fn run(options: &Options) -> Result<(), String> {
     tools::require("taskset", "util-linux")?;
     let runtime = Rc::new(runner::runtime());
-    let server = runtime.block_on(RedisServer::start()).map_err(|error| error.to_string())?;
+    let server = server(&runtime)?;
     let processes = server.pid().into_iter().chain([std::process::id()]);
     let _pinned = processes.map(|process| tools::pin(process, CORE)).collect::<Result<Vec<_>, _>>()?;
-    let client =
-        runtime.block_on(client(&server)).map_err(|error| format!("fred cannot connect: {error}"))?;
-    one_at_a_time(&runtime, &server, &client, options)?;
-    many_at_once(&runtime, &client, options);
-    Ok(())
+    one_at_a_time(&runtime, &server, options)?;
+    many_at_once(&runtime, &server, options)
 }
 
-fn one_at_a_time(
-    runtime: &Rc<Runtime>,
+/// A Redis for this run alone.
+pub(super) fn server(runtime: &Runtime) -> Result<RedisServer, String> {
+    runtime.block_on(RedisServer::start()).map_err(|error| error.to_string())
+}
+
+/// The bare clients, with their names.
+pub(super) fn clients(
+    runtime: &Runtime,
     server: &RedisServer,
-    client: &Client,
-    options: &Options,
-) -> Result<(), String> {
+) -> Result<[(&'static str, Box<dyn Endpoint>); 2], String> {
+    let client = runtime.block_on(client(server)).map_err(|error| format!("fred cannot connect: {error}"))?;
+    let bare = |command| Box::new(Bare { client: client.clone(), command });
+    Ok([("fred GET", bare(Command::Get)), ("fred MGET of entry and position", bare(Command::MGet))])
+}
+
+fn one_at_a_time(runtime: &Rc<Runtime>, server: &RedisServer, options: &Options) -> Result<(), String> {
     let mut socket = Socket::connect(server.addr()).map_err(|error| format!("no connection: {error}"))?;
-    let (get, get_client) = (runtime.clone(), client.clone());
-    let (mget, mget_client) = (runtime.clone(), client.clone());
-    let mut contestants = vec![
-        Contestant::new("fred GET", move |ops| get.block_on(gets(&get_client, ops))),
-        Contestant::new("fred MGET of entry and position", move |ops| {
-            mget.block_on(mgets(&mget_client, ops))
-        }),
-        Contestant::new("blocking socket GET", move |ops| {
-            for _ in 0..ops {
-                socket.get().expect("Redis answers");
-            }
-        }),
-    ];
-    for subject in subjects::all().iter().filter(|subject| options.wants(subject.name())) {
-        let origin = Origin::new();
-        let Some(mut endpoint) = subject.l2_service(runtime, &origin, &server.url()) else { continue };
-        let mut requests = Requests::new(Workload::SameKey);
-        let runtime = runtime.clone();
-        let run = move |ops| runtime.block_on(endpoint.exchange(&mut requests, ops));
-        contestants.push(Contestant::new(subject.name(), run).counting(move || origin.calls()));
-    }
+    let mut contestants: Vec<_> = endpoints(runtime, server, options)?
+        .into_iter()
+        .map(|(name, mut endpoint, origin)| {
+            let mut requests = Requests::new(Workload::SameKey);
+            let runtime = runtime.clone();
+            let run = move |ops| runtime.block_on(endpoint.exchange(&mut requests, ops));
+            Contestant::new(name, run).counting(move || origin.calls())
+        })
+        .collect();
+    contestants.push(Contestant::new("blocking socket GET", move |ops| {
+        for _ in 0..ops {
+            socket.get().expect("Redis answers");
+        }
+    }));
     let mut table = Table::new(
         "l2: 2 KiB from Redis, one at a time, Redis on the same core",
         &["", "microseconds", "ratio", "spread", "origin calls"],
@@ -84,25 +85,25 @@ fn one_at_a_time(
     Ok(())
 }
 
-fn many_at_once(runtime: &Rc<Runtime>, client: &Client, options: &Options) {
-    let (get, get_client) = (runtime.clone(), client.clone());
-    let (mget, mget_client) = (runtime.clone(), client.clone());
-    let contestants = vec![
-        Contestant::new("fred MGET of entry and position", move |ops| {
-            mget.block_on(tasks(ops, |share| {
-                let client = mget_client.clone();
-                async move { mgets(&client, share).await }
-            }));
-        }),
-        Contestant::new("fred GET", move |ops| {
-            get.block_on(tasks(ops, |share| {
-                let client = get_client.clone();
-                async move { gets(&client, share).await }
-            }));
-        }),
-    ];
-    let title = format!("l2: 2 KiB from Redis, {TASKS} tasks on one connection, Redis on the same core");
-    let mut table = Table::new(title, &["", "a second", "ratio", "spread"]);
+fn many_at_once(runtime: &Rc<Runtime>, server: &RedisServer, options: &Options) -> Result<(), String> {
+    let mut contestants = Vec::new();
+    for (name, endpoint, origin) in endpoints(runtime, server, options)? {
+        let runtime = runtime.clone();
+        // A key for each task: on one key, a cache would ask Redis once for all of them.
+        let mut tasks: Vec<_> =
+            (0..TASKS).map(|task| (endpoint.fork(), Requests::of_article(task.into()))).collect();
+        runtime.block_on(async {
+            for (endpoint, requests) in &mut tasks {
+                stored(&mut **endpoint, requests, &origin).await;
+            }
+        });
+        let run = move |ops| tasks = runtime.block_on(at_once(std::mem::take(&mut tasks), ops));
+        contestants.push(Contestant::new(name, run).counting(move || origin.calls()));
+    }
+    let title = format!(
+        "l2: 2 KiB from Redis, {TASKS} tasks with a key each on one connection, Redis on the same core"
+    );
+    let mut table = Table::new(title, &["", "a second", "ratio", "spread", "origin calls"]);
     let rows = runner::measure(&options.plan, contestants);
     for row in &rows {
         table.row(vec![
@@ -110,22 +111,65 @@ fn many_at_once(runtime: &Rc<Runtime>, client: &Client, options: &Options) {
             grouped(1e9 / row.ns()),
             format!("{:.2}", 1.0 / row.ratio_to(&rows[0])),
             format!("{:.0} %", row.spread() * 100.0),
+            format!("{:.2}", row.origin_calls),
         ]);
     }
     println!("{table}");
+    Ok(())
 }
 
-/// Shares `ops` out to the tasks.
-async fn tasks<F>(ops: u32, mut task: impl FnMut(u32) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut all = JoinSet::new();
-    for number in 0..TASKS {
-        all.spawn(task(ops / TASKS + u32::from(number < ops % TASKS)));
+/// The bare clients, then every subject that has a Redis behind it, each with its origin.
+fn endpoints(runtime: &Runtime, server: &RedisServer, options: &Options) -> Result<Vec<Row>, String> {
+    let mut all: Vec<_> =
+        clients(runtime, server)?.into_iter().map(|(name, bare)| (name, bare, Origin::new())).collect();
+    for subject in subjects::all().iter().filter(|subject| options.wants(subject.name())) {
+        let origin = Origin::new();
+        if let Some(endpoint) = subject.l2_service(runtime, &origin, &server.url()) {
+            all.push((subject.name(), endpoint, origin));
+        }
     }
-    while let Some(done) = all.join_next().await {
-        done.expect("every task ends");
+    Ok(all)
+}
+
+type Row = (&'static str, Box<dyn Endpoint>, Origin);
+
+/// Shares `ops` out to the tasks, and gives them back.
+async fn at_once(tasks: Vec<Task>, ops: u32) -> Vec<Task> {
+    let mut all = JoinSet::new();
+    for (number, (mut endpoint, mut requests)) in (0..).zip(tasks) {
+        let share = ops / TASKS + u32::from(number < ops % TASKS);
+        all.spawn(async move {
+            endpoint.exchange(&mut requests, share).await;
+            (endpoint, requests)
+        });
+    }
+    all.join_all().await
+}
+
+type Task = (Box<dyn Endpoint>, Requests);
+
+/// A client without a cache.
+struct Bare {
+    client: Client,
+    command: Command,
+}
+
+#[derive(Clone, Copy)]
+enum Command {
+    Get,
+    MGet,
+}
+
+impl Endpoint for Bare {
+    fn exchange<'a>(&'a mut self, _: &'a mut Requests, count: u32) -> Exchanges<'a> {
+        match self.command {
+            Command::Get => Box::pin(gets(&self.client, count)),
+            Command::MGet => Box::pin(mgets(&self.client, count)),
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Endpoint> {
+        Box::new(Self { client: self.client.clone(), command: self.command })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The suites: `hit`, `router`, `bypass`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2` and `e2e`.
+//! The suites: `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2` and `e2e`.
 
 mod cores;
 mod e2e;
@@ -34,8 +34,19 @@ impl Options {
 const REFERENCES: [&str; 2] = ["bare", "floor"];
 
 /// The names of all suites.
-pub const NAMES: [&str; 10] =
-    ["hit", "router", "bypass", "bypass-get", "miss", "cores", "stampede", "invalidate", "l2", "e2e"];
+pub const NAMES: [&str; 11] = [
+    "hit",
+    "router",
+    "bypass",
+    "bypass-options",
+    "bypass-get",
+    "miss",
+    "cores",
+    "stampede",
+    "invalidate",
+    "l2",
+    "e2e",
+];
 
 /// Runs the suite `name` and prints its table.
 ///
@@ -52,7 +63,7 @@ pub fn run(name: &str, options: &Options) -> Result<(), String> {
         _ => {
             let suite = Exchange::named(name)
                 .ok_or_else(|| format!("no suite is called {name}; there are {}", NAMES.join(", ")))?;
-            suite.run(options);
+            suite.run(options)?;
         }
     }
     Ok(())
