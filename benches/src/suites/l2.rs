@@ -42,14 +42,14 @@ pub(super) fn server(runtime: &Runtime) -> Result<RedisServer, String> {
 }
 
 /// The bare clients, with their names.
-pub(super) fn clients(
-    runtime: &Runtime,
-    server: &RedisServer,
-) -> Result<[(&'static str, Box<dyn Endpoint>); 2], String> {
+pub(super) fn clients(runtime: &Runtime, server: &RedisServer) -> Result<[Named; 2], String> {
     let client = runtime.block_on(client(server)).map_err(|error| format!("fred cannot connect: {error}"))?;
     let bare = |command| Box::new(Bare { client: client.clone(), command });
     Ok([("fred GET", bare(Command::Get)), ("fred MGET of entry and position", bare(Command::MGet))])
 }
+
+/// What is measured, with its name.
+pub(super) type Named = (&'static str, Box<dyn Endpoint>);
 
 fn one_at_a_time(runtime: &Rc<Runtime>, server: &RedisServer, options: &Options) -> Result<(), String> {
     let mut socket = Socket::connect(server.addr()).map_err(|error| format!("no connection: {error}"))?;
