@@ -267,7 +267,7 @@ impl Seeker<Toy> for Ask {
     fn variant(&self, value: &Toy) -> Variant {
         match value.kind {
             Kind::Answer => Variant::Same,
-            Kind::Variant | Kind::Marker => Variant::Of(self.own_variant()),
+            Kind::Variant | Kind::Marker => Variant::Of(self.own_variant().bytes().into()),
         }
     }
 
