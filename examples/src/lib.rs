@@ -7,3 +7,8 @@ mod start;
 
 pub use articles::{Articles, Unreachable, etag};
 pub use start::{Error, listen, now, redis, run};
+
+/// Compiles what README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
