@@ -91,7 +91,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Moment {
         match &self.0 {
-            None => system_now(),
+            None => system_now().after(HEAD_START),
             Some(source) => source.now(),
         }
     }
@@ -112,6 +112,10 @@ impl fmt::Debug for Clock {
         f.write_str(if self.0.is_some() { "Clock(manual)" } else { "Clock(system)" })
     }
 }
+
+/// What the system's clock has counted before the machine was up. What is older than the machine, an entry that another
+/// instance has made or a response that came with an Age, was born before that and is not to look younger than it is.
+const HEAD_START: Duration = Duration::from_nanos(1 << 61);
 
 #[cfg(unix)]
 fn system_now() -> Moment {
@@ -154,6 +158,12 @@ mod tests {
         assert_eq!(Moment::NEVER.after(Duration::from_secs(1)), Moment::NEVER);
         assert_eq!(Moment::default().before(Duration::from_secs(1)), Moment::default());
         assert_eq!(Moment(5).since(Moment(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_s_clock_reaches_back_beyond_the_start_of_the_machine() {
+        let (now, longest) = (Clock::system().now(), Duration::from_secs(1 << 31));
+        assert_eq!(now.since(now.before(longest)), longest);
     }
 
     #[test]
