@@ -53,6 +53,7 @@ mod error;
 mod duration;
 mod template;
 mod cached;
+mod variants;
 mod stored;
 mod route;
 mod hub;

@@ -9,6 +9,8 @@ use http::header::{AGE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::variants::Variants;
+
 /// The field that says what the cache did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -16,8 +18,8 @@ pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 pub(crate) enum Kept {
     /// A response.
     Response(Box<KeptResponse>),
-    /// Under the primary key of answers that vary: on which request fields.
-    Varies(Vary),
+    /// Under the primary key of answers that vary: on which request fields, and which there are.
+    Varies(Vary, Variants),
 }
 
 /// A complete response.
@@ -98,13 +100,13 @@ impl Stored for Kept {
     fn weight(&self) -> usize {
         match self {
             Self::Response(response) => response.weight(),
-            Self::Varies(vary) => size_of_val(vary.names()),
+            Self::Varies(vary, _) => size_of_val(vary.names()) + Variants::weight(),
         }
     }
 
     fn encode(&self) -> Result<Encoded, Undecodable> {
         let (meta, body) = match self {
-            Self::Varies(vary) => (Meta { vary: names(vary), ..Meta::default() }, Bytes::new()),
+            Self::Varies(vary, _) => (Meta { vary: names(vary), ..Meta::default() }, Bytes::new()),
             Self::Response(response) => {
                 let skipped =
                     |name: &HeaderName| *name == AGE || (response.has_status && *name == CACHE_STATUS);
@@ -134,7 +136,8 @@ impl Stored for Kept {
         let vary = Vary::from_names(vary).map_err(|_| Undecodable("response-vary"))?;
         if meta.status == MARKER {
             // One without names would pass for an answer.
-            return if vary.is_empty() { Err(Undecodable("response-vary")) } else { Ok(Self::Varies(vary)) };
+            let named = (!vary.is_empty()).then(|| Self::Varies(vary, Variants::default()));
+            return named.ok_or(Undecodable("response-vary"));
         }
         let lifetime = meta.lifetime().ok_or(Undecodable("response-lifetime"))?;
         let status = meta.checked_status().ok_or(Undecodable("response-status"))?;
@@ -280,8 +283,8 @@ mod tests {
     #[test]
     fn a_marker_survives_l2() {
         let vary = Vary::from_names([http::header::ACCEPT_LANGUAGE]).unwrap();
-        match Kept::decode(Kept::Varies(vary.clone()).encode().unwrap()) {
-            Ok(Kept::Varies(back)) => assert_eq!(back, vary),
+        match Kept::decode(Kept::Varies(vary.clone(), Variants::default()).encode().unwrap()) {
+            Ok(Kept::Varies(back, _)) => assert_eq!(back, vary),
             _ => panic!("expected a marker"),
         }
     }

@@ -29,6 +29,7 @@ use crate::cached::Cached;
 use crate::route::{MissingName, Route};
 use crate::stored::{CACHE_STATUS, Kept, KeptResponse, MAX_FIELD_BYTES, MAX_FIELDS};
 use crate::template::Params;
+use crate::variants::{Admission, Variants};
 
 /// A request on its way to the inner service.
 pub(super) struct Ask<S, B> {
@@ -182,16 +183,31 @@ impl Judge {
             //# section if it is cached or forwarded downstream.
             fields.extend(HeaderValue::try_from(httpdate::fmt_http_date(received)).map(|date| (DATE, date)));
         }
-        Ok(Plan {
-            idents: self.idents(route, &cached)?,
-            wanted: Arc::clone(&self.wanted),
-            lifetime,
-            canonical,
-            vary,
-            status: head.status,
-            expected: content_length(&head.headers)?,
-            fields,
-        })
+        let idents = self.idents(route, &cached)?;
+        let expected = content_length(&head.headers)?;
+        let variants = match vary.is_empty() {
+            true => Variants::default(),
+            false => self.admitted(&canonical, lifetime)?,
+        };
+        let (wanted, status) = (Arc::clone(&self.wanted), head.status);
+        Ok(Plan { wanted, lifetime, canonical, vary, variants, status, fields, expected, idents })
+    }
+
+    /// The list of the URL's variants, with a place for this one.
+    fn admitted(&self, variant: &[u8], lifetime: Lifetime) -> Result<Variants, &'static str> {
+        let tiers = &self.wanted.hub.tiers;
+        let settings = tiers.instance().settings();
+        let (now, key) = (settings.clock.now(), |canonical| settings.secrets.key(canonical));
+        let marker = tiers.l1().get(&key(&self.wanted.canonical));
+        let variants = match marker.as_deref().map(|marker| &marker.value) {
+            Some(Kept::Varies(_, variants)) => variants.clone(),
+            _ => Variants::default(),
+        };
+        let remaining = lifetime.freshness.saturating_sub(lifetime.initial_age);
+        match variants.admit(key(variant), now, now.after(remaining)) {
+            Admission::Admitted => Ok(variants),
+            Admission::Full => Err("too-many-variants"),
+        }
     }
 
     /// What invalidates the answer: its URL, its path and prefixes, the tags of its route and its own.
@@ -249,6 +265,7 @@ struct Plan {
     lifetime: Lifetime,
     canonical: Box<[u8]>,
     vary: Vary,
+    variants: Variants,
     status: StatusCode,
     fields: HeaderMap,
     expected: Option<u64>,
@@ -266,7 +283,7 @@ impl Plan {
             return None;
         }
         let marker = (!self.vary.is_empty()).then(|| Marker {
-            value: Kept::Varies(self.vary.clone()),
+            value: Kept::Varies(self.vary.clone(), self.variants.clone()),
             canonical: self.wanted.canonical.clone(),
         });
         let kept = KeptResponse::new(self.status, &self.fields, body, self.lifetime, self.vary);

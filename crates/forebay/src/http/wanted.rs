@@ -77,7 +77,7 @@ impl Seeking<'_> {
     #[inline]
     pub(super) fn variant(&self, value: &Kept) -> Variant {
         let vary = match value {
-            Kept::Varies(vary) => vary,
+            Kept::Varies(vary, _) => vary,
             Kept::Response(_) if !self.answers(value) => return Variant::Barred,
             Kept::Response(response) => &response.vary,
         };
@@ -91,7 +91,7 @@ impl Seeking<'_> {
     #[inline]
     pub(super) fn answers(&self, value: &Kept) -> bool {
         match value {
-            Kept::Varies(_) => false,
+            Kept::Varies(..) => false,
             Kept::Response(response) => response.lifetime.answers(self.credentials) == Reusable::Yes,
         }
     }
