@@ -199,13 +199,14 @@ impl Route {
         }
     }
 
-    /// Whether requests for this route are told apart and shared by the same rules as for another.
-    pub(crate) fn keys_like(&self, other: &Self) -> bool {
-        self.off == other.off
-            && self.query == other.query
-            && self.vary == other.vary
-            && self.cookies == other.cookies
-            && self.partition.is_some() == other.partition.is_some()
+    /// Whether a request that was told apart from others as `used` says may be answered as this route says.
+    pub(crate) fn keys_like(&self, used: &Self) -> bool {
+        self.off == used.off
+            && self.query == used.query
+            && self.vary == used.vary
+            // Cookies that were minded though they need not be have cost a hit at most.
+            && (self.cookies == used.cookies || used.cookies == Cookies::Refuse)
+            && self.partition.is_some() == used.partition.is_some()
     }
 
     pub(crate) fn partition(&self, parts: &Parts) -> Partition {
