@@ -1,0 +1,15 @@
+//! The layer as a service around real handlers, attacked from outside: every way in which a cache has handed one client's
+//! answer to another, kept half of a body or left somebody waiting.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod annotations;
+mod body;
+mod flight;
+mod hyper;
+mod keys;
+mod orders;
+mod responses;
+mod users;
