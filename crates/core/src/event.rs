@@ -163,7 +163,8 @@ impl Names {
 pub struct Recorder {
     names: Names,
     latency: OnceLock<[Histogram; Op::ALL.len()]>,
-    stored: OnceLock<Counter>,
+    stores: Counters,
+    invalidations: Counters,
     evicted: OnceLock<Counter>,
     holds: OnceLock<[Gauge; 2]>,
 }
@@ -175,7 +176,8 @@ impl Recorder {
         Self {
             names,
             latency: OnceLock::new(),
-            stored: OnceLock::new(),
+            stores: Counters::new(),
+            invalidations: Counters::new(),
             evicted: OnceLock::new(),
             holds: OnceLock::new(),
         }
@@ -206,20 +208,11 @@ impl Recorder {
                 tracing::warn!(namespace = %n.namespace, why, "unreadable frame in L2, treated as a miss");
                 n.counter("errors_total", [("op", "decode".into()), ("kind", (*why).into())]).increment(1);
             }
-            Event::Stored => {
-                let stored = || n.counter("stores_total", [("result", "stored".into())]);
-                self.stored.get_or_init(stored).increment(1);
-            }
-            Event::Refused(refusal) => {
-                n.counter("stores_total", [("result", refusal.as_str().into())]).increment(1);
-            }
-            Event::NotStored(why) => n.counter("stores_total", [("result", (*why).into())]).increment(1),
-            Event::Invalidated => {
-                n.counter("invalidations_total", [("result", "confirmed".into())]).increment(1)
-            }
-            Event::Unconfirmed => {
-                n.counter("invalidations_total", [("result", "unconfirmed".into())]).increment(1)
-            }
+            Event::Stored => self.stored("stored"),
+            Event::Refused(refusal) => self.stored(refusal.as_str()),
+            Event::NotStored(why) => self.stored(why),
+            Event::Invalidated => self.invalidated("confirmed"),
+            Event::Unconfirmed => self.invalidated("unconfirmed"),
             Event::Evicted => self.evicted.get_or_init(|| n.counter("evictions_total", [])).increment(1),
             Event::BreakerOpened => {
                 tracing::warn!(namespace = %n.namespace, "L2 keeps failing: requests go on without it until it answers a probe");
@@ -238,6 +231,17 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    fn stored(&self, result: &'static str) {
+        self.stores.increment(result, || self.names.counter("stores_total", [("result", result.into())]));
+    }
+
+    fn invalidated(&self, result: &'static str) {
+        let make = || self.names.counter("invalidations_total", [("result", result.into())]);
+        self.invalidations.increment(result, make);
+    }
+}
+
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").field("names", &self.names).finish_non_exhaustive()
@@ -249,20 +253,14 @@ pub struct Meters {
     names: Names,
     route: Box<str>,
     hits: [OnceLock<Counter>; 4],
-    /// One for each reason that has occurred, in the order of their first occurrence.
-    misses: [OnceLock<(&'static str, Counter)>; MAX_REASONS],
+    misses: Counters,
 }
 
 impl Meters {
     /// Meters for a route template such as `/articles/{id}`.
     #[must_use]
     pub fn new(names: Names, route: &str) -> Self {
-        Self {
-            names,
-            route: route.into(),
-            hits: [const { OnceLock::new() }; 4],
-            misses: [const { OnceLock::new() }; MAX_REASONS],
-        }
+        Self { names, route: route.into(), hits: [const { OnceLock::new() }; 4], misses: Counters::new() }
     }
 
     /// Counts an answer from the cache. An atomic addition.
@@ -278,17 +276,8 @@ impl Meters {
 
     /// Counts an answer from the origin. An atomic addition and a few comparisons.
     pub fn miss(&self, reason: &'static str) {
-        for slot in &self.misses {
-            let (known, counter) = slot.get_or_init(|| (reason, self.miss_counter(reason)));
-            if *known == reason {
-                return counter.increment(1);
-            }
-        }
-    }
-
-    #[cold]
-    fn miss_counter(&self, reason: &'static str) -> Counter {
-        self.names.counter("misses_total", [("route", self.route.to_string()), ("reason", reason.into())])
+        let labels = || [("route", self.route.to_string()), ("reason", reason.into())];
+        self.misses.increment(reason, || self.names.counter("misses_total", labels()));
     }
 
     #[cold]
@@ -303,6 +292,25 @@ impl Meters {
 impl fmt::Debug for Meters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meters").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+/// The counters of one metric, told apart by a reason: one for each that has occurred, in the order of their first
+/// occurrence.
+struct Counters([OnceLock<(&'static str, Counter)>; MAX_REASONS]);
+
+impl Counters {
+    const fn new() -> Self {
+        Self([const { OnceLock::new() }; MAX_REASONS])
+    }
+
+    fn increment(&self, reason: &'static str, make: impl Fn() -> Counter) {
+        for slot in &self.0 {
+            let (known, counter) = slot.get_or_init(|| (reason, make()));
+            if *known == reason {
+                return counter.increment(1);
+            }
+        }
     }
 }
 

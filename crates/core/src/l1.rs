@@ -1,7 +1,8 @@
 //! L1: the tier inside the process, bounded by bytes.
 //!
 //! L1 holds values ready to be served, never encoded ones. It decides nothing: freshness and coherence are judged by
-//! whoever reads; its own expiry only gives memory back.
+//! whoever reads. What has expired stays until it is replaced or makes room: moka's own expiry would cost every hit three
+//! hundred instructions for memory that is bounded anyway.
 //!
 //! ```
 //! use forebay_core::l1::L1Settings;
@@ -14,9 +15,7 @@
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -135,7 +134,6 @@ impl<V: Stored> L1<V> {
             .max_capacity(settings.bytes)
             .eviction_policy(policy)
             .weigher(|_, entry: &Arc<Entry<V>>| u32::try_from(entry.weight()).unwrap_or(u32::MAX))
-            .expire_after(Remaining)
             .eviction_listener(move |_, _, cause| {
                 if cause == RemovalCause::Size {
                     evicted();
@@ -188,25 +186,6 @@ impl<V: Stored> L1<V> {
 impl<V> fmt::Debug for L1<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("L1").field("max_entry", &self.max_entry).finish_non_exhaustive()
-    }
-}
-
-/// moka's clock is its own, so its expiry cannot decide freshness; it drops what has certainly expired.
-struct Remaining;
-
-impl<V: Stored> Expiry<Key, Arc<Entry<V>>> for Remaining {
-    fn expire_after_create(&self, _: &Key, entry: &Arc<Entry<V>>, _: Instant) -> Option<Duration> {
-        Some(entry.lifetime)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Key,
-        entry: &Arc<Entry<V>>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(entry.lifetime)
     }
 }
 

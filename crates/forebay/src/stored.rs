@@ -44,25 +44,49 @@ impl KeptResponse {
         lifetime: Lifetime,
         vary: Vary,
     ) -> Self {
-        let upstream = fields.contains_key(CACHE_STATUS);
-        let mut slab = BytesMut::with_capacity(fields.values().map(|value| value.len()).sum());
-        let mut kept = HeaderMap::with_capacity(fields.len() + 3);
-        kept.insert(AGE, HeaderValue::from_static("0"));
-        if !upstream {
-            kept.insert(CACHE_STATUS, HeaderValue::from_static("forebay"));
-        }
-        for (name, value) in fields.iter().filter(|(name, _)| **name != AGE && **name != CONTENT_LENGTH) {
+        let mut slab = BytesMut::with_capacity(fields.values().map(HeaderValue::len).sum());
+        let lines = fields.iter().map(|(name, value)| {
             slab.extend_from_slice(value.as_bytes());
             let copy = HeaderValue::from_maybe_shared(slab.split().freeze());
-            kept.append(name, copy.unwrap_or_else(|_| value.clone()));
+            (name.clone(), copy.unwrap_or_else(|_| value.clone()))
+        });
+        Self::of(status, fields.len(), lines, body, lifetime, vary)
+    }
+
+    /// Keeps a response with these `count` field lines, whose values are taken as they are.
+    fn of(
+        status: StatusCode,
+        count: usize,
+        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
+        body: Bytes,
+        lifetime: Lifetime,
+        vary: Vary,
+    ) -> Self {
+        let mut fields = HeaderMap::with_capacity(count + 2);
+        fields.insert(AGE, HeaderValue::from_static("0"));
+        fields.insert(CACHE_STATUS, HeaderValue::from_static("forebay"));
+        let mut has_status = true;
+        for (name, value) in lines {
+            match name {
+                CONNECTION | TRANSFER_ENCODING | AGE => {}
+                CONTENT_LENGTH if status == StatusCode::NO_CONTENT => {}
+                CONTENT_LENGTH => drop(fields.insert(name, HeaderValue::from(body.len()))),
+                CACHE_STATUS if has_status => {
+                    has_status = false;
+                    fields.insert(name, value);
+                }
+                _ => drop(fields.append(name, value)),
+            }
         }
+        Self { status, fields, has_status, body, lifetime, vary }
+    }
+
+    /// The length of the body that goes with this status, for an answer without the body.
+    pub(crate) fn content_length(&self) -> Option<HeaderValue> {
         //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
         //# A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         //# (Informational) or 204 (No Content).
-        if status != StatusCode::NO_CONTENT {
-            kept.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
-        Self { status, fields: kept, has_status: !upstream, body, lifetime, vary }
+        (self.status != StatusCode::NO_CONTENT).then(|| HeaderValue::from(self.body.len()))
     }
 
     /// The fields with this age and status, ready to be sent.
@@ -141,8 +165,9 @@ impl Stored for Kept {
         }
         let lifetime = meta.lifetime().ok_or(Undecodable("response-lifetime"))?;
         let status = meta.checked_status().ok_or(Undecodable("response-status"))?;
-        let fields = meta.checked_fields().ok_or(Undecodable("response-fields"))?;
-        Ok(Self::Response(Box::new(KeptResponse::new(status, &fields, encoded.body, lifetime, vary))))
+        let lines = meta.checked_lines(&encoded.meta).ok_or(Undecodable("response-fields"))?;
+        let response = KeptResponse::of(status, lines.len(), lines.into_iter(), encoded.body, lifetime, vary);
+        Ok(Self::Response(Box::new(response)))
     }
 }
 
@@ -180,20 +205,18 @@ impl Meta<'_> {
         (200..600).contains(&self.status).then(|| StatusCode::from_u16(self.status).ok())?
     }
 
-    /// The fields, if they are few and small enough and hold nothing that would end a line.
-    fn checked_fields(&self) -> Option<HeaderMap> {
+    /// The field lines, if they are few and small enough and hold nothing that would end a line. The values are slices
+    /// of `meta`, which has little else in it.
+    fn checked_lines(&self, meta: &Bytes) -> Option<Vec<(HeaderName, HeaderValue)>> {
         let size: usize = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
         if self.fields.len() > MAX_FIELDS || size > MAX_FIELD_BYTES {
             return None;
         }
-        let mut fields = HeaderMap::with_capacity(self.fields.len());
-        for (name, value) in &self.fields {
+        let line = |(name, value): &(&str, &serde_bytes::Bytes)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            if name != CONNECTION && name != TRANSFER_ENCODING {
-                fields.append(name, HeaderValue::from_bytes(value).ok()?);
-            }
-        }
-        Some(fields)
+            Some((name, HeaderValue::from_maybe_shared(meta.slice_ref(value)).ok()?))
+        };
+        self.fields.iter().map(line).collect()
     }
 }
 
@@ -254,7 +277,7 @@ mod tests {
             (&fields[AGE], &fields[CACHE_STATUS]),
             (&"7".parse().unwrap(), &"forebay; hit".parse().unwrap())
         );
-        assert_eq!(fields[CONTENT_LENGTH], "5");
+        assert_eq!(back.content_length(), Some(HeaderValue::from_static("5")));
     }
 
     #[test]

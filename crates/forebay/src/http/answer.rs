@@ -10,6 +10,7 @@ use forebay_policy::facts::{Fact, RequestFacts};
 use forebay_policy::reuse::Forward;
 use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
 use forebay_policy::validate::{Precondition, evaluate, not_modified_fields};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
@@ -74,10 +75,14 @@ pub(super) fn respond<B: Body>(
             return not_modified(&fields);
         }
     }
-    let body = if client.method == Method::HEAD { Bytes::new() } else { kept.body.clone() };
+    let head = client.method == Method::HEAD;
+    let body = if head { Bytes::new() } else { kept.body.clone() };
     let mut response = Response::new(ResponseBody::stored(body));
     *response.status_mut() = kept.status;
     *response.headers_mut() = fields;
+    if head {
+        response.headers_mut().extend(kept.content_length().map(|length| (CONTENT_LENGTH, length)));
+    }
     response
 }
 
@@ -111,8 +116,8 @@ pub(super) const fn forward(absence: Absence) -> Forward {
 
 pub(super) const fn absence_str(absence: Absence) -> &'static str {
     match absence {
-        Absence::Unknown => "unknown",
-        Absence::Variant => "variant",
+        Absence::Unknown => "uri-miss",
+        Absence::Variant => "vary-miss",
         Absence::Stale => "stale",
         Absence::Invalidated => "invalidated",
         Absence::Lapsed => "unsynced",

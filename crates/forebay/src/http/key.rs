@@ -52,7 +52,7 @@ pub(super) fn primary(
     parts: &Parts,
     filtered: Option<&str>,
 ) -> Result<Partition, Keyless> {
-    key.field(AUTHORITY, checked_authority(hub, parts)?)?;
+    key.field(AUTHORITY, authority(hub, parts)?)?;
     let asked = asked_for(parts);
     let path = asked.path();
     // `*` and the empty path of CONNECT name no resource.
@@ -105,27 +105,19 @@ pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Resul
     Ok(key.bytes().into())
 }
 
-fn checked_authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Result<&'a [u8], Keyless> {
-    let authority = authority(hub, parts).ok_or(Keyless::NoAuthority)?;
-    match (&hub.authority, parts.uri.authority(), parts.headers.get(HOST)) {
+/// The authority a request is for, byte for byte.
+pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Result<&'a [u8], Keyless> {
+    if let Authority::Fixed(name) = &hub.authority {
+        return Ok(name.as_bytes());
+    }
+    let host = parts.headers.get(HOST).map(HeaderValue::as_bytes);
+    match parts.uri.authority().map(|authority| authority.as_str().as_bytes()) {
+        None => host.filter(|host| !host.is_empty()).ok_or(Keyless::NoAuthority),
         // A handler may believe the one that is not in the key.
-        (Authority::FromRequest, Some(uri), Some(host))
-            if !uri.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
-        {
+        Some(uri) if host.is_some_and(|host| !host.eq_ignore_ascii_case(uri)) => {
             Err(Keyless::AuthorityMismatch)
         }
-        _ => Ok(authority),
-    }
-}
-
-/// The authority a request is for, byte for byte.
-pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Option<&'a [u8]> {
-    match &hub.authority {
-        Authority::Fixed(name) => Some(name.as_bytes()),
-        Authority::FromRequest => match parts.uri.authority() {
-            Some(authority) => Some(authority.as_str().as_bytes()),
-            None => parts.headers.get(HOST).map(HeaderValue::as_bytes).filter(|host| !host.is_empty()),
-        },
+        Some(uri) => Ok(uri),
     }
 }
 
