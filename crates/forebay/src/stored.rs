@@ -62,15 +62,13 @@ impl KeptResponse {
         lifetime: Lifetime,
         vary: Vary,
     ) -> Self {
-        let mut fields = HeaderMap::with_capacity(count + 2);
+        let mut fields = HeaderMap::with_capacity(count + 3);
         fields.insert(AGE, HeaderValue::from_static("0"));
         fields.insert(CACHE_STATUS, HeaderValue::from_static("forebay"));
         let mut has_status = true;
         for (name, value) in lines {
             match name {
-                CONNECTION | TRANSFER_ENCODING | AGE => {}
-                CONTENT_LENGTH if status == StatusCode::NO_CONTENT => {}
-                CONTENT_LENGTH => drop(fields.insert(name, HeaderValue::from(body.len()))),
+                CONNECTION | TRANSFER_ENCODING | AGE | CONTENT_LENGTH => {}
                 CACHE_STATUS if has_status => {
                     has_status = false;
                     fields.insert(name, value);
@@ -78,15 +76,14 @@ impl KeptResponse {
                 _ => drop(fields.append(name, value)),
             }
         }
-        Self { status, fields, has_status, body, lifetime, vary }
-    }
-
-    /// The length of the body that goes with this status, for an answer without the body.
-    pub(crate) fn content_length(&self) -> Option<HeaderValue> {
         //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
         //# A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         //# (Informational) or 204 (No Content).
-        (self.status != StatusCode::NO_CONTENT).then(|| HeaderValue::from(self.body.len()))
+        if status != StatusCode::NO_CONTENT {
+            // Also where the origin has sent none: a router would add it to every hit, and the map would have to grow.
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        Self { status, fields, has_status, body, lifetime, vary }
     }
 
     /// The fields with this age and status, ready to be sent.
@@ -277,7 +274,7 @@ mod tests {
             (&fields[AGE], &fields[CACHE_STATUS]),
             (&"7".parse().unwrap(), &"forebay; hit".parse().unwrap())
         );
-        assert_eq!(back.content_length(), Some(HeaderValue::from_static("5")));
+        assert_eq!(fields[CONTENT_LENGTH], "5");
     }
 
     #[test]

@@ -10,7 +10,6 @@ use forebay_policy::facts::{Fact, RequestFacts};
 use forebay_policy::reuse::Forward;
 use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
 use forebay_policy::validate::{Precondition, evaluate, not_modified_fields};
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
@@ -75,14 +74,10 @@ pub(super) fn respond<B: Body>(
             return not_modified(&fields);
         }
     }
-    let head = client.method == Method::HEAD;
-    let body = if head { Bytes::new() } else { kept.body.clone() };
+    let body = if client.method == Method::HEAD { Bytes::new() } else { kept.body.clone() };
     let mut response = Response::new(ResponseBody::stored(body));
     *response.status_mut() = kept.status;
     *response.headers_mut() = fields;
-    if head {
-        response.headers_mut().extend(kept.content_length().map(|length| (CONTENT_LENGTH, length)));
-    }
     response
 }
 
