@@ -1,5 +1,6 @@
 //! The body of a response that has passed through the cache.
 
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -38,6 +39,8 @@ enum Piece<B: Body> {
     Rest(Pin<Box<B>>),
     /// That was all.
     End,
+    /// The inner body has panicked: what it would say now is not to be trusted.
+    Panicked,
 }
 
 impl<B: Body> ResponseBody<B> {
@@ -124,8 +127,10 @@ impl<B: Body> Source<B> {
 
 impl<B: Body> Drop for Source<B> {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            self.pass_on(Piece::Rest(body));
+        match self.body.take() {
+            Some(_) if std::thread::panicking() => self.pass_on(Piece::Panicked),
+            Some(body) => self.pass_on(Piece::Rest(body)),
+            None => {}
         }
     }
 }
@@ -162,6 +167,8 @@ impl<B: Body> Body for ResponseBody<B> {
                     Some(Piece::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
                     Some(Piece::Rest(body)) => this.kind.set(Kind::Rest { body }),
                     Some(Piece::End) => this.kind.set(Kind::Over),
+                    // As it would without the cache: the connection breaks off.
+                    Some(Piece::Panicked) => resume_unwind(Box::new("the response's body panicked")),
                     Some(Piece::Error(error)) => {
                         this.kind.set(Kind::Over);
                         return Poll::Ready(Some(Err(error)));
