@@ -591,3 +591,42 @@ impl Drop for Leash {
 const ROUNDS: usize = 4;
 /// How many abandoned flights a follower sits through.
 const PATIENCE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Encoded, Undecodable};
+    use crate::instance::Settings;
+
+    struct Text(&'static str);
+
+    impl Stored for Text {
+        fn weight(&self) -> usize {
+            self.0.len()
+        }
+
+        fn encode(&self) -> Result<Encoded, Undecodable> {
+            Err(Undecodable("not in this test"))
+        }
+
+        fn decode(_: Encoded) -> Result<Self, Undecodable> {
+            Err(Undecodable("not in this test"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_collision_is_a_miss_and_never_another_s_answer() {
+        let instance = Instance::start(Settings::new("test", None), None);
+        let tiers = Tiers::new(Arc::new(instance), L1Settings::default());
+        let now = tiers.instance.settings.clock.now();
+        let entry = |canonical| {
+            Entry::new(Text("ann"), canonical, &[], Stamp::default(), now, Duration::from_secs(60))
+        };
+        let look = |canonical: &[u8]| lookup_l1(&tiers, canonical, now, |_| Variant::Same, |_| true);
+        let collided = tiers.instance.settings.secrets.key(b"ben's");
+        assert!(tiers.l1.insert(collided, Arc::new(entry(b"ann's"))));
+        assert!(matches!(look(b"ben's"), Probe::Miss(Absence::Unknown)));
+        assert!(tiers.l1.insert(collided, Arc::new(entry(b"ben's"))));
+        assert!(matches!(look(b"ben's"), Probe::Hit(entry, Synced::Yes) if entry.value.0 == "ann"));
+    }
+}

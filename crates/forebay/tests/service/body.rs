@@ -253,6 +253,44 @@ async fn a_fill_that_is_given_up_hands_the_client_the_rest() {
     assert_eq!(count.get(), 2, "half of it was not kept");
 }
 
+/// Panics in the middle, and when it is asked again says that it is complete.
+struct Panicking(u8);
+
+impl http_body::Body for Panicking {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0 += 1;
+        match self.0 {
+            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"half"))))),
+            2 => panic!("the body's own words"),
+            _ => Poll::Ready(None),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_panics_does_not_end_as_if_it_were_whole() {
+    let count = Count::default();
+    let counting = count.clone();
+    let handler = move || {
+        counting.up();
+        std::future::ready(([("cache-control", "max-age=60")], Body::new(Panicking(0))))
+    };
+    let app = Router::new().route("/a", routing::get(handler)).layer(cache().await.layer());
+    for round in 1..3 {
+        let client = tokio::spawn(app.clone().oneshot(request(Method::GET, "/a", &[])));
+        let client = tokio::spawn(client.await.unwrap().unwrap().into_body().collect());
+        assert!(client.await.unwrap_err().is_panic());
+        settle().await;
+        assert_eq!(count.get(), round, "it is not kept");
+    }
+}
+
 #[test]
 fn a_runtime_that_ends_in_the_middle_leaves_no_body_that_looks_whole() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,7 +1,7 @@
 //! Many requests for the same thing at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -277,4 +277,45 @@ async fn followers_that_vary_from_their_leader_are_led_by_one_of_their_own() {
     for language in languages {
         assert_eq!(origin.calls(language), 1, "{language}");
     }
+}
+
+// Everything at once, on two threads: what is read is never older than what was confirmed before it was asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_reads_what_was_invalidated_before_they_asked() {
+    let (cache, origin) = (cache().await, CountingOrigin::new());
+    let counting = origin.clone();
+    let handler = move || {
+        let origin = counting.clone();
+        async move { (forebay::Cached::ttl("1m").tag("t"), origin.answer("/a").await.to_string()) }
+    };
+    let app = Router::new().route("/a", routing::get(handler)).layer(cache.layer()).with_state(());
+    let (confirmed, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let readers = (0..8).map(|_| {
+        let (app, confirmed, done) = (app.clone(), Arc::clone(&confirmed), Arc::clone(&done));
+        tokio::spawn(async move {
+            let mut reads = 0;
+            while !done.load(Ordering::SeqCst) {
+                let floor = confirmed.load(Ordering::SeqCst);
+                let response = app.clone().oneshot(request(Method::GET, "/a", &[])).await.unwrap();
+                let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+                let version = Answer::read(&body).unwrap().version;
+                assert!(version >= floor, "{version} after {floor}");
+                reads += 1;
+                tokio::task::yield_now().await;
+            }
+            reads
+        })
+    });
+    let readers: Vec<JoinHandle<u64>> = readers.collect();
+    for round in 0..1000 {
+        let version = origin.write("/a");
+        match round % 2 {
+            0 => cache.invalidate(Tag("t")).await.unwrap(),
+            _ => cache.invalidate(Path("/a")).await.unwrap(),
+        };
+        confirmed.store(version, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+    done.store(true, Ordering::SeqCst);
+    assert!(versions(readers).await.iter().sum::<u64>() > 0);
 }

@@ -12,4 +12,5 @@ mod hyper;
 mod keys;
 mod orders;
 mod responses;
+mod shared;
 mod users;
