@@ -23,7 +23,7 @@ pub enum Authority {
     #[default]
     FromRequest,
     /// This name for every request: for a service that is reached under several names or ports which all mean the
-    /// same, such as the addresses of its replicas.
+    /// same, such as the addresses of its replicas. Host is not in the key then: no handler may write it into an answer.
     Fixed(String),
 }
 

@@ -44,6 +44,11 @@
 //! | body limits, timeouts of the handler | inside | a hit needs neither |
 //! | tracing | outside | a hit is a request too |
 //!
+//! Under [`Cache::layer`] an annotated route is looked up by the outer layer, so authentication that stands between the two
+//! comes too late: it guards misses, not hits. Where the two layers see different principals, nothing is stored and the
+//! log says so. Two annotations on one route, or a rule and an annotation that tell requests apart differently, cache
+//! nothing either.
+//!
 //! # Features
 //!
 //! * `axum` (default): templates are filled from axum's path parameters, and [`Cached`] is a response part.
