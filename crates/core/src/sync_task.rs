@@ -28,39 +28,39 @@ impl SyncTask {
                 self.wait(&mut notices).await;
                 continue;
             };
-            let now = self.carry_out(action, &mut notices).await;
-            if reached.replace(now) != Some(now) {
-                self.tell(now);
+            let outcome = self.carry_out(action, &mut notices).await;
+            if reached.replace(outcome.is_ok()) != Some(outcome.is_ok()) {
+                self.tell(&outcome);
             }
         }
     }
 
     /// Says once that L2 cannot be reached, and once that it can again.
-    fn tell(&self, reached: Reached) {
+    fn tell(&self, outcome: &Result<(), L2Error>) {
         let l2 = self.l2.name();
-        match reached {
-            Reached::Yes => tracing::info!(l2, "L2 is reached: the tiers work together"),
-            Reached::No => {
-                tracing::warn!(l2, "L2 cannot be reached: L1 works alone, and joins when L2 comes")
-            }
+        match outcome {
+            Ok(()) => tracing::info!(l2, "L2 is reached: the tiers work together"),
+            Err(error) => tracing::warn!(l2, %error, "L1 works alone, and joins when L2 comes"),
         }
     }
 
     /// Does one action while the bus is listened to.
-    async fn carry_out(&self, action: Action, notices: &mut Notices) -> Reached {
+    async fn carry_out(&self, action: Action, notices: &mut Notices) -> Result<(), L2Error> {
         let mut done = pin!(self.ask(action));
         loop {
             tokio::select! {
                 biased;
                 notice = notices.recv() => self.hear(notice, notices),
                 reply = &mut done => {
-                    let reached = if reply.is_ok() { Reached::Yes } else { Reached::No };
-                    let reply = reply.unwrap_or_else(|error| {
-                        self.recorder.observe(&event::Event::Failed(Op::Sync, error));
-                        Reply::Failed
-                    });
+                    let (reply, outcome) = match reply {
+                        Ok(reply) => (reply, Ok(())),
+                        Err(error) => {
+                            self.recorder.observe(&event::Event::Failed(Op::Sync, error.clone()));
+                            (Reply::Failed, Err(error))
+                        }
+                    };
                     self.coherence.on_event(Event::Done(reply), self.clock.now());
-                    return reached;
+                    return outcome;
                 }
             }
         }
@@ -125,11 +125,4 @@ impl SyncTask {
             None => *notices = self.l2.subscribe(),
         }
     }
-}
-
-/// Whether L2 has answered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reached {
-    Yes,
-    No,
 }

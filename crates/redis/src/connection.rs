@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** a connection answers a probe every second, or it is replaced.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::l2::L2Error;
@@ -17,36 +17,39 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::ConnectHandle;
 use fred::types::config::{ConnectionConfig, PerformanceConfig, TcpConfig};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Redis;
 
 /// Where operations find the client of the connection that lives at the moment.
 #[derive(Clone)]
-pub(crate) struct Slot(Arc<RwLock<Result<Client, L2Error>>>);
+pub(crate) struct Slot(Arc<watch::Sender<Option<Result<Client, L2Error>>>>);
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(RwLock::new(Err(L2Error::Unavailable("not connected yet".into())))))
+        Self(Arc::new(watch::Sender::new(None)))
     }
 
     /// The client, or at once why there is none.
     pub(crate) fn client(&self) -> Result<Client, L2Error> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone().unwrap_or_else(|| Err(L2Error::Unavailable("not connected yet".into())))
+    }
+
+    /// The client, or why there is none, once the first connection has been tried.
+    pub(crate) async fn tried(&self) -> Result<Client, L2Error> {
+        drop(self.0.subscribe().wait_for(Option::is_some).await);
+        self.client()
     }
 
     /// Lets operations use `client` until the guard is dropped.
     pub(crate) fn occupy(&self, client: &Client) -> Occupied {
-        self.set(Ok(client.clone()));
+        self.0.send_replace(Some(Ok(client.clone())));
         Occupied { slot: self.clone(), id: client.id().to_owned() }
     }
 
     pub(crate) fn vacate(&self, why: &L2Error) {
-        self.set(Err(why.clone()));
-    }
-
-    fn set(&self, to: Result<Client, L2Error>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = to;
+        self.0.send_replace(Some(Err(why.clone())));
     }
 }
 
@@ -139,12 +142,11 @@ pub(crate) struct Dialer {
     role: Role,
     pause: Duration,
     since: Option<Instant>,
-    failed_before: bool,
 }
 
 impl Dialer {
     pub(crate) fn new(redis: Redis, role: Role) -> Self {
-        Self { redis, role, pause: MIN_PAUSE, since: None, failed_before: false }
+        Self { redis, role, pause: MIN_PAUSE, since: None }
     }
 
     pub(crate) async fn dial(&mut self) -> Result<Connection, L2Error> {
@@ -157,18 +159,13 @@ impl Dialer {
     }
 
     /// Notes that the connection serves its purpose now.
-    pub(crate) fn connected(&mut self) {
-        tracing::info!(role = ?self.role, "connected to Redis");
-        self.failed_before = false;
+    pub(crate) fn connected(&self) {
+        tracing::debug!(role = ?self.role, "connected to Redis");
     }
 
     /// Notes what ended the connection, or kept it from being made, and waits until it is time to dial again.
     pub(crate) async fn rest(&mut self, why: &L2Error) {
-        if std::mem::replace(&mut self.failed_before, true) {
-            tracing::debug!(role = ?self.role, error = %why, "Redis still cannot be reached");
-        } else {
-            tracing::warn!(role = ?self.role, error = %why, "no connection to Redis; trying again until there is one");
-        }
+        tracing::debug!(role = ?self.role, error = %why, "no connection to Redis; trying again until there is one");
         if self.since.take().is_some_and(|since| since.elapsed() > 4 * self.pause) {
             self.pause = MIN_PAUSE;
         }

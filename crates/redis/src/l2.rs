@@ -78,7 +78,11 @@ pub struct RedisL2 {
 
 impl L2 for RedisL2 {
     fn open(&self) -> L2Future<'_, Position> {
-        Box::pin(async { self.open_over(&self.writes.client()?).await })
+        Box::pin(async {
+            // At start this may come before the first connection: that is no outage yet.
+            let client = self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)??;
+            self.open_over(&client).await
+        })
     }
 
     fn lookup(&self, key: Key) -> L2Future<'_, Lookup> {
