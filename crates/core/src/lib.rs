@@ -19,4 +19,6 @@ pub mod coherence;
 pub mod breaker;
 mod sync_task;
 pub mod instance;
+pub mod seek;
+pub mod tiers;
 pub mod fetch;

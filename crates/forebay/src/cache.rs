@@ -5,12 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use forebay_core::event::{Event, Names};
-use forebay_core::fetch::Tiers;
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::Secrets;
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::L2;
 use forebay_core::tag::Targets;
+use forebay_core::tiers::Tiers;
 use forebay_core::time::Clock;
 use forebay_policy::status::CacheName;
 

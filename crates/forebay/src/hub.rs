@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use forebay_core::event::Names;
-use forebay_core::fetch::Tiers;
+use forebay_core::tiers::Tiers;
 use forebay_policy::credentials::CredentialFields;
 use forebay_policy::status::CacheName;
 use forebay_policy::storable::Options;

@@ -6,9 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_core::entry::{Encoded, Seq, Stored, Undecodable};
 use forebay_core::event::Tier;
-use forebay_core::fetch::{
-    self, Fetched, Fill, Filling, Marker, Origin, Probe, Seeker, Sharing, Synced, Tiers, Variant, lookup_l1,
-};
+use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::{Key, KeyEncoder, Secrets};
 use forebay_core::l1::L1Settings;
@@ -16,7 +14,9 @@ use forebay_core::l2::{
     Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store,
     Stored as StoreResult,
 };
+use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Variant};
 use forebay_core::tag::{Ident, Idents, Tag};
+use forebay_core::tiers::{Fetched, Probe, Synced, Tiers};
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::{MemoryL2, MemoryServer};

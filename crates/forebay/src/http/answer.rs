@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use forebay_core::entry::Entry;
-use forebay_core::fetch::Absence;
+use forebay_core::tiers::Absence;
 use forebay_core::time::Moment;
 use forebay_policy::facts::{Fact, RequestFacts};
 use forebay_policy::reuse::Forward;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use forebay_core::fetch::{Fill, Filling, Marker, Origin, Sharing};
+use forebay_core::seek::{Fill, Filling, Marker, Origin, Sharing};
 use forebay_core::tag::Idents;
 use forebay_policy::age::Times;
 use forebay_policy::facts::Fact;

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use forebay_core::event::Tier;
-use forebay_core::fetch::{self, Absence, Fetched, Probe, Sharing, Synced, lookup_l1};
+use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::key::KeyEncoder;
+use forebay_core::seek::Sharing;
 use forebay_core::tag::Path;
+use forebay_core::tiers::{Absence, Fetched, Probe, Synced};
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::invalidate::{Invalidation, invalidation};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use forebay_core::fetch::{Absence, Seeker, Sharing, Variant};
+use forebay_core::seek::{Seeker, Sharing, Variant};
 use forebay_core::tag::{Idents, TargetError};
+use forebay_core::tiers::Absence;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::reuse::Reusable;

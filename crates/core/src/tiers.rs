@@ -1,0 +1,426 @@
+//! The tiers of one kind of value, and each step that a request takes through them.
+//!
+//! The order of the steps is told by [`fetch`](mod@crate::fetch); no step calls the next one's business.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use crate::coherence::{Begun, FrameVerdict, Serves};
+use crate::entry::{Entry, Stamp, Stored};
+use crate::event::{Event, Op, Tier};
+use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead, Takeoff};
+use crate::frame::{self, Header};
+use crate::instance::{Instance, Remote};
+use crate::l1::{L1, L1Settings};
+use crate::l2::{Incarnation, Lookup, Position, Store, Stored as StoreResult};
+use crate::seek::{Filling, Origin, Seeker, Sharing};
+use crate::tag::Idents;
+use crate::time::Moment;
+
+/// What L1 had.
+#[derive(Debug)]
+pub enum Probe<V> {
+    /// A fresh and valid entry, and whether the instance is in sync with L2.
+    Hit(Arc<Entry<V>>, Synced),
+    /// Nothing to serve.
+    Miss(Absence),
+}
+
+/// Whether an answer is known to be coherent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// It is.
+    Yes,
+    /// L2 cannot be reached: it may have been invalidated elsewhere.
+    No,
+}
+
+/// Why L1 had nothing to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Absence {
+    /// There is nothing under the key.
+    Unknown,
+    /// There is something, but not for these request fields.
+    Variant,
+    /// It has expired.
+    Stale,
+    /// It has been invalidated.
+    Invalidated,
+    /// It may have been invalidated: the instance is not in sync.
+    Lapsed,
+    /// There is an answer, but not for this request.
+    Barred,
+}
+
+/// How a request was answered.
+pub enum Fetched<V, O: Origin<V>> {
+    /// With an entry.
+    Cached(Arc<Entry<V>>, Tier),
+    /// By the origin, because of this.
+    Origin(O::Reply, Absence),
+    /// Not yet: the request's key is made otherwise than it thought. The origin was not asked.
+    LookAgain(O),
+}
+
+/// L1, flights and the instance they belong to, for one kind of value.
+pub struct Tiers<V> {
+    instance: Arc<Instance>,
+    l1: L1<V>,
+    flights: Flights<Arc<Entry<V>>>,
+    nested: Flights<Arc<Entry<V>>>,
+}
+
+/// What a fill rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grounds {
+    stamp: Stamp,
+    /// Without one, the fill is not offered to L2.
+    incarnation: Option<Incarnation>,
+}
+
+pub(crate) enum Place<V> {
+    Ahead(Option<Lead<Arc<Entry<V>>>>),
+    Follow(Follower<Arc<Entry<V>>>),
+}
+
+pub(crate) enum Followed<V> {
+    Shared(Arc<Entry<V>>),
+    Again,
+    LookAgain,
+    Alone,
+}
+
+pub(crate) enum Looked<V> {
+    Found(Arc<Entry<V>>, Tier),
+    Nothing(Grounds),
+}
+
+impl<V: Stored> Tiers<V> {
+    /// Empty tiers on an instance.
+    #[must_use]
+    pub fn new(instance: Arc<Instance>, l1: L1Settings) -> Self {
+        let recorder = Arc::clone(&instance.recorder);
+        let l1 = L1::new(l1, move || recorder.observe(&Event::Evicted));
+        Self { instance, l1, flights: Flights::new(), nested: Flights::new() }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// L1.
+    #[must_use]
+    pub fn l1(&self) -> &L1<V> {
+        &self.l1
+    }
+
+    /// One look into L1.
+    #[inline]
+    pub(crate) fn probe(&self, canonical: &[u8], now: Moment) -> Probe<V> {
+        let key = self.instance.settings.secrets.key(canonical);
+        let Some(entry) = self.l1.get(&key) else { return Probe::Miss(Absence::Unknown) };
+        if *entry.canonical != *canonical {
+            return Probe::Miss(Absence::Unknown);
+        }
+        if !entry.is_fresh(now) {
+            return Probe::Miss(Absence::Stale);
+        }
+        match self.instance.coherence.serves(&entry, now) {
+            Serves::Synced => Probe::Hit(entry, Synced::Yes),
+            Serves::Unsynced => Probe::Hit(entry, Synced::No),
+            Serves::Lapsed => Probe::Miss(Absence::Lapsed),
+            Serves::Invalidated => {
+                self.l1.remove(&key);
+                Probe::Miss(Absence::Invalidated)
+            }
+        }
+    }
+
+    pub(crate) fn join<S: Seeker<V>>(&self, canonical: &[u8], begun: Begun, seeker: &S) -> Place<V> {
+        let flights = match seeker.sharing() {
+            Sharing::Solo => return Place::Ahead(None),
+            Sharing::Flight => &self.flights,
+            Sharing::Nested => &self.nested,
+        };
+        let key = self.instance.settings.secrets.key(canonical);
+        let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
+        let joined = flights.join(key, now, |began| {
+            began.stamp.epoch == begun.stamp.epoch
+                || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
+        });
+        match joined {
+            Joined::Lead(lead) => Place::Ahead(Some(lead)),
+            Joined::Follow(follower) => Place::Follow(follower),
+        }
+    }
+
+    /// Waits for the leader, and judges what it brings by when this request arrived: it is good if the leader began
+    /// later than that, or if nothing it answers to has been invalidated since the leader began.
+    pub(crate) async fn follow(
+        &self,
+        follower: Follower<Arc<Entry<V>>>,
+        arrival: Moment,
+        patience: &mut u32,
+    ) -> Followed<V> {
+        let began = follower.began();
+        let landing = tokio::time::timeout(self.instance.settings.flight_wait, follower.landing()).await;
+        let now = self.instance.settings.clock.now();
+        match landing {
+            Ok(Landing::Landed(entry)) => {
+                let serves = self.instance.coherence.serves(&entry, now);
+                let good = began.at > arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
+                if good { Followed::Shared(entry) } else { Followed::Again }
+            }
+            Ok(Landing::LookAgain) => Followed::LookAgain,
+            Ok(Landing::Abandoned) if *patience > 0 => {
+                *patience -= 1;
+                Followed::Again
+            }
+            Ok(Landing::Abandoned | Landing::Unshareable) | Err(_) => Followed::Alone,
+        }
+    }
+
+    /// L1 once more, since another flight may just have ended, then L2.
+    pub(crate) async fn look(&self, canonical: &[u8], begun: Begun) -> Looked<V> {
+        let now = self.instance.settings.clock.now();
+        if let Probe::Hit(entry, _) = self.probe(canonical, now) {
+            return Looked::Found(entry, Tier::L1);
+        }
+        let local = self.local_grounds(begun);
+        let Some(remote) = &self.instance.remote else { return Looked::Nothing(local) };
+        let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
+        let key = self.instance.settings.secrets.key(canonical);
+        let Ok(found) = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await else {
+            return Looked::Nothing(local);
+        };
+        let Some(position) = self.take_in(begun, &found) else { return Looked::Nothing(local) };
+        match found.frame {
+            Some(frame) => match self.promote(remote, canonical, begun, position, &frame).await {
+                Some(entry) => Looked::Found(entry, Tier::L2),
+                None => Looked::Nothing(grounds_at(position, begun)),
+            },
+            None => Looked::Nothing(grounds_at(position, begun)),
+        }
+    }
+
+    /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
+    fn take_in(&self, begun: Begun, found: &Lookup) -> Option<Position> {
+        let ours = self.instance.coherence.incarnation();
+        let position = found.position.filter(|position| Some(position.incarnation) == ours);
+        if position.is_none() {
+            let event = crate::coherence::Event::LookedUp(begun.ticket, found.position);
+            self.instance.coherence.on_event(event, self.instance.settings.clock.now());
+        }
+        position
+    }
+
+    /// Makes an entry of a frame, unless it is unreadable, expired or invalidated, and puts it into L1.
+    async fn promote(
+        &self,
+        remote: &Remote,
+        canonical: &[u8],
+        begun: Begun,
+        position: Position,
+        bytes: &[u8],
+    ) -> Option<Arc<Entry<V>>> {
+        let settings = &self.instance.settings;
+        let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.max_frame)
+            .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
+            .ok()?;
+        let age = settings.clock.wall().duration_since(header.born).unwrap_or_default();
+        if age >= header.lifetime {
+            return None;
+        }
+        let framed = Position { incarnation: header.incarnation, seq: header.stamp };
+        let coherence = &self.instance.coherence;
+        let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents) {
+            FrameVerdict::AskLog => {
+                let (recorder, clock) = (&self.instance.recorder, &settings.clock);
+                let asked =
+                    remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&header.idents)).await;
+                coherence.judge_scores(begun.ticket, framed, &header.idents, &asked.ok()?)
+            }
+            verdict => verdict,
+        };
+        let FrameVerdict::Valid(stamp) = verdict else { return None };
+        let value = V::decode(value)
+            .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
+            .ok()?;
+        let born = settings.clock.now().before(age);
+        let entry = Entry::new(value, canonical, &header.idents, stamp, born, header.lifetime);
+        Some(self.keep(entry))
+    }
+
+    /// Puts an entry into L1 unless it has been invalidated meanwhile.
+    fn keep(&self, entry: Entry<V>) -> Arc<Entry<V>> {
+        let entry = Arc::new(entry);
+        if self.instance.coherence.admits(entry.stamp, &entry.idents) {
+            let key = entry.key(&self.instance.settings.secrets);
+            if !self.l1.insert(key, Arc::clone(&entry)) {
+                self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
+            }
+        }
+        entry
+    }
+
+    /// Asks the origin on a task of its own, and waits for as much as the requester needs.
+    pub(crate) async fn ask<O: Origin<V>>(
+        self: &Arc<Self>,
+        lead: Option<Lead<Arc<Entry<V>>>>,
+        grounds: Grounds,
+        absence: Absence,
+        origin: O,
+    ) -> Fetched<V, O> {
+        let (reply, answered) = oneshot::channel();
+        let crew = lead.as_ref().map(Lead::crew);
+        let tiers = Arc::clone(self);
+        let task = async move {
+            let (answer, filling) = origin.ask().await;
+            // A requester that has gone does not stop those who wait for the fill.
+            drop(reply.send(answer));
+            tiers.fill(lead, grounds, filling).await;
+        };
+        let task = tokio::spawn(task.in_current_span());
+        let mut leash = Leash { task: Some(task.abort_handle()), crew };
+        let answer = answered.await;
+        leash.release();
+        match answer {
+            Ok(answer) => Fetched::Origin(answer, absence),
+            Err(_) => match task.await {
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // The runtime is shutting down, and this future with it.
+                _ => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Stores what the origin brought and ends the flight.
+    async fn fill(&self, lead: Option<Lead<Arc<Entry<V>>>>, grounds: Grounds, filling: Filling<V>) {
+        let filling = match filling {
+            Filling::Storable(filling) => filling,
+            Filling::Unstorable => return lead.map_or((), Lead::unshareable),
+            Filling::LookAgain => return lead.map_or((), Lead::look_again),
+        };
+        let Ok(Some(fill)) = tokio::time::timeout(self.instance.settings.max_fill, filling).await else {
+            return drop(lead);
+        };
+        let idents = fill.idents;
+        let own = Idents::new(&self.instance.settings.secrets);
+        let marker = fill.marker.map(|marker| {
+            Entry::new(
+                marker.value,
+                &marker.canonical,
+                own.as_slice(),
+                grounds.stamp,
+                fill.born,
+                fill.lifetime,
+            )
+        });
+        let marker = marker.map(|marker| self.keep(marker));
+        let entry = Entry::new(
+            fill.value,
+            &fill.canonical,
+            idents.as_slice(),
+            grounds.stamp,
+            fill.born,
+            fill.lifetime,
+        );
+        let entry = self.keep(entry);
+        land(lead, &entry);
+        if let Some(marker) = marker {
+            self.store(grounds, &marker).await;
+        }
+        self.store(grounds, &entry).await;
+    }
+
+    /// Offers an entry to L2.
+    async fn store(&self, grounds: Grounds, entry: &Entry<V>) {
+        let settings = &self.instance.settings;
+        let (Some(remote), Some(incarnation)) = (&self.instance.remote, grounds.incarnation) else { return };
+        let coherence = &self.instance.coherence;
+        if coherence.is_tainted(&entry.idents) || !coherence.admits(entry.stamp, &entry.idents) {
+            return self.instance.recorder.observe(&Event::NotStored("invalidated"));
+        }
+        let age = entry.age(settings.clock.now());
+        let ttl = entry.lifetime.min(settings.max_lifetime).saturating_sub(age);
+        let wall = settings.clock.wall();
+        let header = Header {
+            incarnation,
+            stamp: entry.stamp.seq,
+            idents: entry.idents.to_vec(),
+            born: wall.checked_sub(age).unwrap_or(std::time::UNIX_EPOCH),
+            lifetime: entry.lifetime,
+        };
+        let frame = entry.value.encode().map_err(|error| error.0).and_then(|value| {
+            frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.max_frame)
+                .map_err(|error| error.as_str())
+        });
+        let frame = match frame {
+            Ok(frame) if !ttl.is_zero() => frame,
+            Ok(_) => return,
+            Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
+        };
+        let key = entry.key(&settings.secrets);
+        let store = Store { key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
+        let stored =
+            remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
+        match stored.await {
+            Ok(StoreResult::Accepted) => self.instance.recorder.observe(&Event::Stored),
+            Ok(StoreResult::Refused(refusal)) => self.instance.recorder.observe(&Event::Refused(refusal)),
+            Err(_) => {}
+        }
+    }
+
+    /// What a fill rests on when L2 has told nothing: what has been applied here.
+    pub(crate) fn local_grounds(&self, begun: Begun) -> Grounds {
+        Grounds { stamp: begun.stamp, incarnation: self.instance.coherence.incarnation() }
+    }
+}
+
+pub(crate) fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
+    if let Some(lead) = lead {
+        lead.land(Arc::clone(entry));
+    }
+}
+
+fn grounds_at(position: Position, begun: Begun) -> Grounds {
+    let stamp = Stamp { seq: position.seq, epoch: begun.stamp.epoch };
+    Grounds { stamp, incarnation: Some(position.incarnation) }
+}
+
+impl<V> fmt::Debug for Tiers<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tiers").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// Ends the origin's task when the requester goes before there is an answer and nobody else waits for it.
+struct Leash {
+    task: Option<AbortHandle>,
+    crew: Option<Crew>,
+}
+
+impl Leash {
+    /// The answer is there: from now on the task ends by itself.
+    fn release(&mut self) {
+        self.task = None;
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let waited_for = self.crew.as_ref().is_some_and(Crew::has_followers);
+        if let Some(task) = self.task.take()
+            && !waited_for
+        {
+            task.abort();
+        }
+    }
+}
