@@ -7,6 +7,7 @@ mod support;
 
 mod annotations;
 mod body;
+mod builder;
 mod flight;
 mod hyper;
 mod keys;
