@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::key::Key;
 use crate::tag::Ident;
 use crate::time::Moment;
 
@@ -123,12 +122,6 @@ impl<V> Entry<V> {
     #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
         now.since(self.born) < self.lifetime
-    }
-
-    /// The hash under which the entry is stored.
-    #[must_use]
-    pub fn key(&self, secrets: &crate::key::Secrets) -> Key {
-        secrets.key(&self.canonical)
     }
 }
 

@@ -21,12 +21,12 @@ pub fn lookup_l1<V: Stored>(
     variant: impl FnOnce(&V) -> Variant,
     answers: impl FnOnce(&V) -> bool,
 ) -> Probe<V> {
-    let found = tiers.probe(canonical, now);
+    let found = tiers.probe(canonical, tiers.key(canonical), now);
     let Probe::Hit(entry, _) = &found else { return found };
     match variant(&entry.value) {
         Variant::Same => found,
         Variant::Of(variant) if variant == entry.canonical => found,
-        Variant::Of(variant) => match tiers.probe(&variant, now) {
+        Variant::Of(variant) => match tiers.probe(&variant, tiers.key(&variant), now) {
             Probe::Miss(Absence::Unknown) => Probe::Miss(Absence::Variant),
             Probe::Hit(entry, _) if !answers(&entry.value) => Probe::Miss(Absence::Barred),
             other => other,
@@ -51,15 +51,16 @@ where
     let mut canonical: Box<[u8]> = seeker.canonical().into();
     let mut patience = PATIENCE;
     for _ in 0..ROUNDS {
+        let key = tiers.key(&canonical);
         let begun = tiers.instance().coherence.begin();
-        let (entry, tier) = match tiers.join(&canonical, begun, seeker) {
+        let (entry, tier) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
                 Followed::Shared(entry) => (entry, Tier::Flight),
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
                 Followed::Alone => break,
             },
-            Place::Ahead(lead) => match tiers.look(&canonical, begun).await {
+            Place::Ahead(lead) => match tiers.look(&canonical, key, begun).await {
                 Looked::Found(entry, tier) => {
                     land(lead, &entry);
                     (entry, tier)

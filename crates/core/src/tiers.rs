@@ -16,9 +16,10 @@ use crate::event::{Event, Op, Tier};
 use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead, Takeoff};
 use crate::frame::{self, Header};
 use crate::instance::{Instance, Remote};
+use crate::key::Key;
 use crate::l1::{L1, L1Settings};
 use crate::l2::{Incarnation, Lookup, Position, Store, Stored as StoreResult};
-use crate::seek::{Filling, Origin, Seeker, Sharing};
+use crate::seek::{Filling, Marker, Origin, Seeker, Sharing};
 use crate::tag::Idents;
 use crate::time::Moment;
 
@@ -121,10 +122,15 @@ impl<V: Stored> Tiers<V> {
         &self.l1
     }
 
+    /// The hash of a canonical key.
+    #[inline]
+    pub(crate) fn key(&self, canonical: &[u8]) -> Key {
+        self.instance.settings.secrets.key(canonical)
+    }
+
     /// One look into L1.
     #[inline]
-    pub(crate) fn probe(&self, canonical: &[u8], now: Moment) -> Probe<V> {
-        let key = self.instance.settings.secrets.key(canonical);
+    pub(crate) fn probe(&self, canonical: &[u8], key: Key, now: Moment) -> Probe<V> {
         let Some(entry) = self.l1.get(&key) else { return Probe::Miss(Absence::Unknown) };
         if *entry.canonical != *canonical {
             return Probe::Miss(Absence::Unknown);
@@ -143,13 +149,12 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
-    pub(crate) fn join<S: Seeker<V>>(&self, canonical: &[u8], begun: Begun, seeker: &S) -> Place<V> {
+    pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {
         let flights = match seeker.sharing() {
             Sharing::Solo => return Place::Ahead(None),
             Sharing::Flight => &self.flights,
             Sharing::Nested => &self.nested,
         };
-        let key = self.instance.settings.secrets.key(canonical);
         let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
         let joined = flights.join(key, now, |began| {
             began.stamp.epoch == begun.stamp.epoch
@@ -188,22 +193,21 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// L1 once more, since another flight may just have ended, then L2.
-    pub(crate) async fn look(&self, canonical: &[u8], begun: Begun) -> Looked<V> {
+    pub(crate) async fn look(&self, canonical: &[u8], key: Key, begun: Begun) -> Looked<V> {
         let now = self.instance.settings.clock.now();
-        if let Probe::Hit(entry, _) = self.probe(canonical, now) {
+        if let Probe::Hit(entry, _) = self.probe(canonical, key, now) {
             return Looked::Found(entry, Tier::L1);
         }
         let local = self.local_grounds(begun);
         let Some(remote) = &self.instance.remote else { return Looked::Nothing(local) };
         let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
-        let key = self.instance.settings.secrets.key(canonical);
         let Ok(found) = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await else {
             return Looked::Nothing(local);
         };
         let Some(position) = self.take_in(begun, &found) else { return Looked::Nothing(local) };
         match found.frame {
             Some(frame) => match self.promote(remote, canonical, begun, position, &frame).await {
-                Some(entry) => Looked::Found(entry, Tier::L2),
+                Some(entry) => Looked::Found(self.keep(key, entry), Tier::L2),
                 None => Looked::Nothing(grounds_at(position, begun)),
             },
             None => Looked::Nothing(grounds_at(position, begun)),
@@ -221,7 +225,7 @@ impl<V: Stored> Tiers<V> {
         position
     }
 
-    /// Makes an entry of a frame, unless it is unreadable, expired or invalidated, and puts it into L1.
+    /// Makes an entry of a frame, unless it is unreadable, expired or invalidated.
     async fn promote(
         &self,
         remote: &Remote,
@@ -229,7 +233,7 @@ impl<V: Stored> Tiers<V> {
         begun: Begun,
         position: Position,
         bytes: &[u8],
-    ) -> Option<Arc<Entry<V>>> {
+    ) -> Option<Entry<V>> {
         let settings = &self.instance.settings;
         let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.max_frame)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
@@ -254,18 +258,16 @@ impl<V: Stored> Tiers<V> {
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
             .ok()?;
         let born = settings.clock.now().before(age);
-        let entry = Entry::new(value, canonical, &header.idents, stamp, born, header.lifetime);
-        Some(self.keep(entry))
+        Some(Entry::new(value, canonical, &header.idents, stamp, born, header.lifetime))
     }
 
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
-    fn keep(&self, entry: Entry<V>) -> Arc<Entry<V>> {
+    fn keep(&self, key: Key, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
-        if self.instance.coherence.admits(entry.stamp, &entry.idents) {
-            let key = entry.key(&self.instance.settings.secrets);
-            if !self.l1.insert(key, Arc::clone(&entry)) {
-                self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
-            }
+        if self.instance.coherence.admits(entry.stamp, &entry.idents)
+            && !self.l1.insert(key, Arc::clone(&entry))
+        {
+            self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
         }
         entry
     }
@@ -311,37 +313,25 @@ impl<V: Stored> Tiers<V> {
         let Ok(Some(fill)) = tokio::time::timeout(self.instance.settings.max_fill, filling).await else {
             return drop(lead);
         };
-        let idents = fill.idents;
-        let own = Idents::new(&self.instance.settings.secrets);
-        let marker = fill.marker.map(|marker| {
-            Entry::new(
-                marker.value,
-                &marker.canonical,
-                own.as_slice(),
-                grounds.stamp,
-                fill.born,
-                fill.lifetime,
-            )
+        let (stamp, born, lifetime) = (grounds.stamp, fill.born, fill.lifetime);
+        let marker = fill.marker.map(|Marker { value, canonical }| {
+            let idents = Idents::new(&self.instance.settings.secrets);
+            let marker = Entry::new(value, &canonical, idents.as_slice(), stamp, born, lifetime);
+            let key = self.key(&canonical);
+            (key, self.keep(key, marker))
         });
-        let marker = marker.map(|marker| self.keep(marker));
-        let entry = Entry::new(
-            fill.value,
-            &fill.canonical,
-            idents.as_slice(),
-            grounds.stamp,
-            fill.born,
-            fill.lifetime,
-        );
-        let entry = self.keep(entry);
+        let key = self.key(&fill.canonical);
+        let entry = Entry::new(fill.value, &fill.canonical, fill.idents.as_slice(), stamp, born, lifetime);
+        let entry = self.keep(key, entry);
         land(lead, &entry);
-        if let Some(marker) = marker {
-            self.store(grounds, &marker).await;
+        if let Some((key, marker)) = marker {
+            self.store(grounds, key, &marker).await;
         }
-        self.store(grounds, &entry).await;
+        self.store(grounds, key, &entry).await;
     }
 
     /// Offers an entry to L2.
-    async fn store(&self, grounds: Grounds, entry: &Entry<V>) {
+    async fn store(&self, grounds: Grounds, key: Key, entry: &Entry<V>) {
         let settings = &self.instance.settings;
         let (Some(remote), Some(incarnation)) = (&self.instance.remote, grounds.incarnation) else { return };
         let coherence = &self.instance.coherence;
@@ -367,7 +357,6 @@ impl<V: Stored> Tiers<V> {
             Ok(_) => return,
             Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
         };
-        let key = entry.key(&settings.secrets);
         let store = Store { key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
         let stored =
             remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
