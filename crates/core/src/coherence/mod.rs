@@ -31,9 +31,14 @@
 //! # Ok::<(), forebay_core::tag::TargetError>(())
 //! ```
 
+mod audit;
 mod idents;
+mod judge;
+mod mechanism;
+mod protocol;
 mod shared;
 mod state;
 
+pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves};
-pub use self::state::{Action, Event, FrameVerdict, Reply, Settings, State, Ticket};
+pub use self::state::State;

@@ -5,7 +5,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
-use super::state::{Action, Event, FrameVerdict, Settings, State, Ticket};
+use super::protocol::{Action, Event, FrameVerdict, Settings, Ticket};
+use super::state::State;
 use crate::entry::{Entry, Stamp};
 use crate::l2::{Incarnation, Position, Scores};
 use crate::tag::Ident;
@@ -209,7 +210,7 @@ const FOREVER: u64 = u64::MAX;
 fn packed(state: &State) -> u64 {
     match state.serve_until() {
         Moment::NEVER => FOREVER,
-        until if state.unsynced => until.as_nanos() | UNSYNCED,
+        until if state.unsynced.is_some() => until.as_nanos() | UNSYNCED,
         until => until.as_nanos() & !UNSYNCED,
     }
 }

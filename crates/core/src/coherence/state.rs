@@ -4,123 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::idents::IdentMap;
+use super::mechanism::Mechanism;
+use super::protocol::{Action, Event, Reply, Settings, Ticket};
 use crate::entry::{Seq, Stamp};
-use crate::key::Secrets;
-use crate::l2::{Incarnation, Issued, Message, Notice, Page, Position, Scores};
+use crate::l2::{Incarnation, Issued, Message, Notice, Page, Position};
 use crate::tag::Ident;
 use crate::time::Moment;
 
-/// What the protocol is tuned by.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Settings {
-    /// How long after a poll was sent its answer vouches for L1. Default 2 s.
-    pub lease: Duration,
-    /// How long L1 is served after the lease while L2 cannot be reached. Default 30 s.
-    pub partition_grace: Duration,
-    /// How many invalidated idents the instance remembers. Default 200,000 (about 40 bytes each).
-    pub max_idents: usize,
-    /// How many unconfirmed invalidations wait for L2 before they collapse into one of the namespace. Default 10,000.
-    pub max_pending: usize,
-    /// For how long an acknowledged invalidation is checked again after a reconnect. Default 60 s.
-    pub audit_window: Duration,
-    /// How many of them are remembered for it; beyond that a reconnect invalidates the namespace. Default 65,536.
-    pub max_audited: usize,
-    /// The ident that every entry carries.
-    pub namespace: Ident,
-}
-
-impl Settings {
-    /// The defaults for a namespace.
-    #[must_use]
-    pub fn new(secrets: &Secrets) -> Self {
-        Self {
-            lease: Duration::from_secs(2),
-            partition_grace: Duration::from_secs(30),
-            max_idents: 200_000,
-            max_pending: 10_000,
-            audit_window: Duration::from_secs(60),
-            max_audited: 65_536,
-            namespace: Ident::namespace(secrets),
-        }
-    }
-}
-
-/// When an action was begun and what the instance knew then. Its answer is judged by that, not by what is known when
-/// it arrives: a message may overtake it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    sent: Moment,
-    highest: Seq,
-    epoch: u64,
-    generation: u64,
-}
-
-/// What the driver is to do next. One at a time; each is answered by one [`Event::Done`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Action {
-    /// [`L2::open`](crate::l2::L2::open).
-    Open,
-    /// [`L2::poll`](crate::l2::L2::poll), over the bus and, when that fails, over the commands' connection.
-    Poll,
-    /// [`L2::catch_up`](crate::l2::L2::catch_up) after this position.
-    CatchUp(Seq),
-    /// [`L2::scores`](crate::l2::L2::scores) of what was acknowledged lately: has L2 lost it?
-    Audit(Vec<(Ident, Seq)>),
-    /// [`L2::invalidate`](crate::l2::L2::invalidate) with these idents, above this number.
-    Reissue(Vec<Ident>, Seq),
-}
-
-/// The answer to an [`Action`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reply {
-    /// To [`Action::Open`].
-    Opened(Position),
-    /// To [`Action::Poll`].
-    Polled(Option<Position>),
-    /// To [`Action::CatchUp`].
-    Page(Page),
-    /// To [`Action::Audit`].
-    Scores(Scores),
-    /// To [`Action::Reissue`].
-    Issued(Issued),
-    /// To any of them: no answer.
-    Failed,
-}
-
-/// What can happen to an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The bus said something.
-    Notice(Notice),
-    /// The action in flight has ended.
-    Done(Reply),
-    /// A lookup, begun with this ticket, saw this position.
-    LookedUp(Ticket, Option<Position>),
-    /// An invalidation of this instance, begun with this ticket, is confirmed.
-    Issued(Ticket, Vec<Ident>, Issued),
-    /// An invalidation of this instance may or may not have happened, or L2 was not asked.
-    Unconfirmed(Vec<Ident>),
-}
-
-/// Whether a frame that a lookup brought may be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FrameVerdict {
-    /// Yes: nothing it answers to was invalidated up to this stamp, which it takes on.
-    Valid(Stamp),
-    /// The instance's table does not reach far enough; the log must be asked.
-    AskLog,
-    /// No.
-    Dead,
-}
-
 /// How the instance stands to L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Membership {
+pub(super) enum Membership {
     /// There is no L2.
     Alone,
     /// There is one, and it has not been reached yet.
@@ -136,7 +29,7 @@ enum Membership {
 #[derive(Clone)]
 pub struct State {
     pub(super) settings: Settings,
-    membership: Membership,
+    pub(super) membership: Membership,
     /// Up to here the log has been applied without a gap.
     pub(super) applied: Seq,
     /// The highest number seen or issued: L2 may never fall behind it.
@@ -152,30 +45,36 @@ pub struct State {
     pub(super) lease_until: Moment,
     /// When the instance noticed that its lease had run out.
     pub(super) lapse: Option<Moment>,
-    /// L1 is served though the lease has run out.
-    pub(super) unsynced: bool,
+    /// Until when L1 is served though the lease has run out: a poll that failed excuses it for as long as one that was
+    /// answered would have vouched for it. A process that sleeps longer has to ask again.
+    pub(super) unsynced: Option<Moment>,
     pub(super) next_poll: Moment,
     /// A lease that a poll has earned but that waits until the log is applied up to here.
     pub(super) owed: Option<(Moment, Seq)>,
     /// What was acknowledged lately, oldest first.
     pub(super) recent: VecDeque<(Moment, Ident, Seq)>,
-    pub(super) recent_overflowed: bool,
-    wants: Wants,
-    in_flight: Option<(Ticket, Action)>,
-    /// Grows when the instance starts over: answers to older actions are void.
-    generation: u64,
+    /// When the last one was forgotten for lack of room.
+    pub(super) forgot_recent: Option<Moment>,
+    pub(super) wants: Wants,
+    pub(super) in_flight: Option<(Ticket, Action)>,
+    /// Grows when the instance starts over and with each subscription: answers to older actions are void, since they may
+    /// come from a server that is gone.
+    pub(super) generation: u64,
+    /// What a test has removed, to see that it is missed.
+    #[cfg(test)]
+    pub(super) knocked_out: Option<Mechanism>,
 }
 
 /// What has to be done, most urgent first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Wants {
-    open: bool,
-    audit: bool,
-    bump: bool,
-    catch_up: bool,
+pub(super) struct Wants {
+    pub(super) open: bool,
+    pub(super) audit: bool,
+    pub(super) bump: bool,
+    pub(super) catch_up: bool,
     /// Something failed: find out first whether L2 can be reached at all, and not before `retry_at`.
-    poll_first: bool,
-    retry_at: Moment,
+    pub(super) poll_first: bool,
+    pub(super) retry_at: Moment,
 }
 
 impl State {
@@ -206,14 +105,16 @@ impl State {
             epoch_floor: 0,
             lease_until: Moment::default(),
             lapse: None,
-            unsynced: false,
+            unsynced: None,
             next_poll: Moment::default(),
             owed: None,
             recent: VecDeque::new(),
-            recent_overflowed: false,
+            forgot_recent: None,
             wants: Wants::default(),
             in_flight: None,
             generation: 0,
+            #[cfg(test)]
+            knocked_out: None,
         }
     }
 
@@ -235,80 +136,6 @@ impl State {
         match self.membership {
             Membership::Joined(incarnation) => Some(incarnation),
             Membership::Alone | Membership::Apart => None,
-        }
-    }
-
-    /// Until when L1 may be served, as things stand.
-    #[must_use]
-    pub fn serve_until(&self) -> Moment {
-        match self.membership {
-            Membership::Alone | Membership::Apart => Moment::NEVER,
-            Membership::Joined(_) if self.unsynced => self.lease_until.after(self.settings.partition_grace),
-            Membership::Joined(_) => self.lease_until,
-        }
-    }
-
-    /// Whether an entry with this stamp and these idents has been invalidated, as far as the instance knows.
-    #[must_use]
-    pub fn admits(&self, stamp: Stamp, idents: &[Ident]) -> bool {
-        stamp.epoch >= self.epoch_floor
-            && stamp.seq >= self.floor
-            && idents.iter().all(|ident| {
-                self.table.get(ident).is_none_or(|seq| seq <= stamp.seq)
-                    && self.pending.get(ident).is_none_or(|epoch| epoch <= stamp.epoch)
-            })
-    }
-
-    /// Whether one of the idents has an invalidation that L2 does not know of yet.
-    #[must_use]
-    pub fn is_tainted(&self, idents: &[Ident]) -> bool {
-        !self.pending.is_empty() && idents.iter().any(|ident| self.pending.get(ident).is_some())
-    }
-
-    /// Judges a frame that a lookup, begun with `ticket`, found at `position`.
-    #[must_use]
-    pub fn judge_frame(
-        &self,
-        ticket: Ticket,
-        position: Position,
-        frame: Position,
-        idents: &[Ident],
-    ) -> FrameVerdict {
-        let ours =
-            self.incarnation() == Some(position.incarnation) && position.incarnation == frame.incarnation;
-        let lineage = ticket.generation == self.generation
-            && position.seq >= ticket.highest
-            && frame.seq <= position.seq;
-        if !ours || !lineage || self.is_tainted(idents) {
-            return FrameVerdict::Dead;
-        }
-        if position.seq > self.applied || frame.seq < self.floor {
-            return FrameVerdict::AskLog;
-        }
-        if idents.iter().any(|ident| self.table.get(ident).is_some_and(|seq| seq > frame.seq)) {
-            return FrameVerdict::Dead;
-        }
-        FrameVerdict::Valid(Stamp { seq: position.seq, epoch: ticket.epoch })
-    }
-
-    /// Judges a frame by what the log says of its idents, after [`FrameVerdict::AskLog`].
-    #[must_use]
-    pub fn judge_scores(
-        &self,
-        ticket: Ticket,
-        frame: Position,
-        idents: &[Ident],
-        scores: &Scores,
-    ) -> FrameVerdict {
-        let ours = self.incarnation() == Some(scores.position.incarnation)
-            && scores.position.incarnation == frame.incarnation;
-        let lineage = ticket.generation == self.generation && scores.position.seq >= ticket.highest;
-        let known = frame.seq >= scores.floor && scores.seqs.len() == idents.len();
-        let alive = scores.seqs.iter().flatten().all(|seq| *seq <= frame.seq);
-        if ours && lineage && known && alive && !self.is_tainted(idents) {
-            FrameVerdict::Valid(Stamp { seq: scores.position.seq, epoch: ticket.epoch })
-        } else {
-            FrameVerdict::Dead
         }
     }
 
@@ -349,10 +176,12 @@ impl State {
         let due = if busy || self.wants.poll_first || !self.pending.is_empty() {
             Moment::default()
         } else {
-            let lapses = if self.lapse.is_none() { self.lease_until } else { Moment::NEVER };
-            self.next_poll.min(lapses)
+            self.next_poll
         };
-        due.max(self.wants.retry_at)
+        // A lapse is noticed at once, whatever waits for its next try: only then can the grace begin.
+        let joined = matches!(self.membership, Membership::Joined(_));
+        let lapses = if joined && self.lapse.is_none() { self.lease_until } else { Moment::NEVER };
+        due.max(self.wants.retry_at).min(lapses)
     }
 
     fn choose(&mut self, now: Moment) -> Option<Action> {
@@ -363,15 +192,15 @@ impl State {
         if self.wants.open || !joined {
             return Some(Action::Open);
         }
-        if self.wants.audit {
-            self.recent_within(now);
+        // A wish is taken back when it is acted upon, not when the answer comes: it may arise again in between.
+        if std::mem::take(&mut self.wants.audit) {
             return Some(Action::Audit(self.recent.iter().map(|(_, ident, seq)| (*ident, *seq)).collect()));
         }
         if self.wants.bump || !self.pending.is_empty() {
             let idents = self.pending.iter().map(|(ident, _)| ident).take(REISSUE_BATCH).collect();
             return Some(Action::Reissue(idents, self.highest));
         }
-        if self.wants.catch_up {
+        if std::mem::take(&mut self.wants.catch_up) {
             return Some(Action::CatchUp(self.applied));
         }
         (now >= self.next_poll).then_some(Action::Poll)
@@ -386,9 +215,13 @@ impl State {
             Notice::Lagged | Notice::Malformed => self.wants.catch_up = true,
             Notice::Subscribed => {
                 // Another server may have taken over, without some of what the old one had acknowledged.
-                self.wants.audit |= !self.recent.is_empty() || self.recent_overflowed;
+                self.generation += u64::from(!self.lacks(Mechanism::VoidAnswers));
+                self.want_audit();
                 self.wants.retry_at = Moment::default();
                 self.next_poll = now;
+                if self.lacks(Mechanism::Resync) {
+                    self.grant(now);
+                }
             }
             Notice::Lost => self.next_poll = now,
         }
@@ -406,7 +239,7 @@ impl State {
     /// Moves `applied` on by one link of the chain, or notices that the link does not fit.
     fn follow(&mut self, previous: Seq, seq: Seq) {
         if seq <= self.applied {
-        } else if previous == self.applied {
+        } else if previous == self.applied || self.lacks(Mechanism::GapDetection) {
             self.applied = seq;
             self.settle_owed();
         } else if previous > self.applied {
@@ -420,33 +253,71 @@ impl State {
 
     fn on_reply(&mut self, ticket: Ticket, action: Action, reply: Reply, now: Moment) {
         self.wants.retry_at = Moment::default();
+        let void = ticket.generation != self.generation;
         match (action, reply) {
-            (_, Reply::Failed) => self.on_failure(ticket, now),
-            (_, Reply::Opened(position)) => {
+            (Action::Reissue(idents, _), Reply::Issued(issued)) => {
+                self.wants.bump &= void;
+                self.on_issued(ticket, &idents, issued, now);
+            }
+            (action, Reply::Failed) => self.on_failure(ticket, &action, now),
+            (action, _) if void => self.want_again(&action, now),
+            (Action::Open, Reply::Opened(position)) => {
                 self.wants.open = false;
                 self.on_position(ticket, position);
             }
-            (_, Reply::Polled(None)) => self.wants.open = true,
-            (_, Reply::Polled(Some(position))) => self.on_position(ticket, position),
-            (_, Reply::Page(page)) => self.on_page(ticket, page, now),
-            (Action::Audit(asked), Reply::Scores(scores)) => self.on_audit(ticket, &asked, &scores),
-            (Action::Reissue(idents, _), Reply::Issued(issued)) => {
-                self.wants.bump &= ticket.generation != self.generation;
-                self.on_issued(ticket, &idents, issued, now);
+            (Action::Poll, Reply::Polled(answer)) => {
+                let sent = if self.lacks(Mechanism::LeaseFromSend) { now } else { ticket.sent };
+                let ticket = Ticket { sent, ..ticket };
+                match answer {
+                    Some(position) => self.on_position(ticket, position),
+                    None => self.wants.open = true,
+                }
             }
+            (Action::CatchUp(_), Reply::Page(page)) => self.on_page(ticket, page, now),
+            (Action::Audit(asked), Reply::Scores(scores)) => self.on_audit(ticket, &asked, &scores),
             // An answer to something else: as good as none.
-            (_, Reply::Scores(_) | Reply::Issued(_)) => self.on_failure(ticket, now),
+            (action, _) => self.on_failure(ticket, &action, now),
         }
     }
 
-    fn on_failure(&mut self, ticket: Ticket, now: Moment) {
-        // A poll that was sent before the lapse was noticed proves nothing: the process may have slept over its answer.
-        if self.lapse.is_some_and(|noticed| ticket.sent >= noticed) {
-            self.unsynced = true;
-        }
+    fn on_failure(&mut self, ticket: Ticket, action: &Action, now: Moment) {
+        self.want_again(action, now);
         self.wants.poll_first = true;
-        self.wants.retry_at =
-            if self.lapse.is_some() && !self.unsynced { now } else { now.after(self.pause()) };
+        self.wants.retry_at = ticket.sent.after(self.pause());
+        // Only a poll tells whether L2 can be reached at all: it goes over both connections. And it tells that of when it
+        // was sent: the process may have slept over its answer.
+        let polled = *action == Action::Poll || self.lacks(Mechanism::GraceFromPoll);
+        if polled && self.lapse.is_some() {
+            let sent = if self.lacks(Mechanism::GraceFromSend) { now } else { ticket.sent };
+            let until = sent.after(self.settings.lease);
+            self.unsynced = Some(until);
+            if until <= now {
+                self.wants.retry_at = now;
+            }
+        }
+    }
+
+    /// Has what `action` was to find out asked again.
+    fn want_again(&mut self, action: &Action, now: Moment) {
+        match action {
+            Action::Poll => self.next_poll = now,
+            Action::CatchUp(_) => self.wants.catch_up = true,
+            Action::Audit(_) => self.wants.audit = !self.lacks(Mechanism::AuditRetry),
+            // These stay wanted until they are answered.
+            Action::Open | Action::Reissue(..) => {}
+        }
+    }
+
+    /// Whether a test has removed `mechanism`.
+    #[cfg(test)]
+    pub(super) fn lacks(&self, mechanism: Mechanism) -> bool {
+        self.knocked_out == Some(mechanism)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the tests' version looks into the state")]
+    pub(super) const fn lacks(&self, _: Mechanism) -> bool {
+        false
     }
 
     /// A position: the same life of the log, further on, or not?
@@ -456,7 +327,7 @@ impl State {
             return;
         }
         self.highest = self.highest.max(position.seq);
-        if position.seq > self.applied {
+        if position.seq > self.applied && !self.lacks(Mechanism::ApplyBeforeLease) {
             self.wants.catch_up = true;
             self.owed = Some((ticket.sent, position.seq));
         } else {
@@ -465,54 +336,46 @@ impl State {
     }
 
     fn on_page(&mut self, ticket: Ticket, page: Page, now: Moment) {
-        if self.is_foreign(ticket, page.position) || ticket.generation != self.generation {
+        if self.is_foreign(ticket, page.position) {
             return;
         }
-        self.wants.catch_up = page.upto < page.position.seq;
+        self.wants.catch_up |= page.upto < page.position.seq;
         self.highest = self.highest.max(page.position.seq);
-        if page.floor > self.applied {
+        if page.floor > self.applied && !self.lacks(Mechanism::PageFloor) {
             // The log was cut beyond where we are.
             self.flush(page.position.seq);
-            self.wants.catch_up = false;
         } else {
             for (ident, seq) in page.idents {
                 self.raise(&[ident], seq, now);
             }
-            self.applied = self.applied.max(page.upto);
+            let upto = if self.lacks(Mechanism::PageEnd) { page.position.seq } else { page.upto };
+            self.applied = self.applied.max(upto);
         }
         self.settle_owed();
     }
 
-    fn on_audit(&mut self, ticket: Ticket, asked: &[(Ident, Seq)], scores: &Scores) {
-        if self.is_foreign(ticket, scores.position) || ticket.generation != self.generation {
-            return;
-        }
-        self.wants.audit = false;
-        self.highest = self.highest.max(scores.position.seq);
-        let mut lost: Vec<Ident> = asked
-            .iter()
-            .zip(&scores.seqs)
-            .filter(|((_, seq), found)| found.is_none_or(|found| found < *seq) && scores.floor < *seq)
-            .map(|((ident, _), _)| *ident)
-            .collect();
-        if std::mem::take(&mut self.recent_overflowed) || scores.seqs.len() != asked.len() {
-            lost = vec![self.settings.namespace];
-        }
-        if !lost.is_empty() {
-            self.taint(&lost);
-        }
-    }
-
     fn on_issued(&mut self, ticket: Ticket, idents: &[Ident], issued: Issued, now: Moment) {
+        let void = ticket.generation != self.generation;
         if self.incarnation() != Some(issued.position.incarnation) {
+            if void {
+                // One of two lives is over, and which is for a poll to find out.
+                self.taint(idents);
+                self.next_poll = now;
+                return;
+            }
             // It went into another life of the log: whatever we hold is void, and the new one knows of it.
             self.join(ticket.sent, issued.position);
         }
         self.raise(idents, issued.position.seq, now);
         for ident in idents {
-            self.pending.settle(ident, ticket.epoch);
+            let settled = if self.lacks(Mechanism::SettleByTicket) { self.epoch } else { ticket.epoch };
+            self.pending.settle(ident, settled);
         }
         self.follow(issued.previous, issued.position.seq);
+        if void && !self.lacks(Mechanism::AuditLateAnswer) {
+            // The server that confirmed it may be gone, and the audit that its end called for over.
+            self.want_audit();
+        }
     }
 
     fn on_lookup(&mut self, ticket: Ticket, position: Option<Position>, now: Moment) {
@@ -524,11 +387,13 @@ impl State {
     }
 
     /// Whether `position` belongs to another life of the log, or to one that has lost something; if so, deals with it.
-    fn is_foreign(&mut self, ticket: Ticket, position: Position) -> bool {
+    pub(super) fn is_foreign(&mut self, ticket: Ticket, position: Position) -> bool {
         if self.incarnation() != Some(position.incarnation) {
             self.join(ticket.sent, position);
             true
-        } else if ticket.generation == self.generation && position.seq < ticket.highest {
+        } else if position.seq
+            < if self.lacks(Mechanism::RegressionAtSend) { self.highest } else { ticket.highest }
+        {
             self.regress(position.seq);
             true
         } else {
@@ -541,7 +406,7 @@ impl State {
         self.membership = Membership::Joined(position.incarnation);
         self.highest = position.seq;
         self.recent.clear();
-        self.recent_overflowed = false;
+        self.forgot_recent = None;
         self.table.clear();
         self.generation += 1;
         self.wants = Wants { retry_at: self.wants.retry_at, ..Wants::default() };
@@ -571,12 +436,12 @@ impl State {
 
     /// Gives the lease that a poll sent at `sent` has earned.
     fn grant(&mut self, sent: Moment) {
-        if self.wants.audit || self.wants.bump {
-            return;
+        if self.lapse.take().is_some() {
+            // L2 is back, and another server may stand in its place.
+            self.want_audit();
         }
         self.lease_until = self.lease_until.max(sent.after(self.settings.lease));
-        self.lapse = None;
-        self.unsynced = false;
+        self.unsynced = None;
     }
 
     fn settle_owed(&mut self) {
@@ -606,34 +471,30 @@ impl State {
         }
         if self.table.len() > self.settings.max_idents
             && let Some(cut) = self.table.cut()
+            && !self.lacks(Mechanism::CutRaisesFloor)
         {
             self.floor = self.floor.max(cut);
         }
         while self.recent.len() > self.settings.max_audited {
             self.recent.pop_front();
-            self.recent_overflowed = true;
+            self.forgot_recent = Some(now);
         }
-        self.recent_within(now);
+        self.forget_recent();
         self.epoch += 1;
     }
 
     /// Notes invalidations that L2 does not know of.
-    fn taint(&mut self, idents: &[Ident]) {
+    pub(super) fn taint(&mut self, idents: &[Ident]) {
         self.epoch += 1;
         for ident in idents {
             self.pending.raise(*ident, self.epoch);
         }
         if self.pending.len() > self.settings.max_pending {
             self.pending.clear();
+            if self.lacks(Mechanism::PendingOverflow) {
+                return;
+            }
             self.pending.raise(self.settings.namespace, self.epoch);
-        }
-    }
-
-    /// Drops what is too old to be audited.
-    fn recent_within(&mut self, now: Moment) {
-        let oldest = now.before(self.settings.audit_window);
-        while self.recent.front().is_some_and(|(at, ..)| *at < oldest) {
-            self.recent.pop_front();
         }
     }
 

@@ -1,0 +1,97 @@
+//! What a [`State`] lets pass: entries of L1, and frames that a lookup brought.
+
+use super::mechanism::Mechanism;
+use super::protocol::{FrameVerdict, Ticket};
+use super::state::{Membership, State};
+use crate::entry::{Seq, Stamp};
+use crate::l2::{Position, Scores};
+use crate::tag::Ident;
+use crate::time::Moment;
+
+impl State {
+    /// Until when L1 may be served, as things stand.
+    #[must_use]
+    pub fn serve_until(&self) -> Moment {
+        match self.membership {
+            Membership::Alone | Membership::Apart => Moment::NEVER,
+            Membership::Joined(_) => self.unsynced.map_or(self.lease_until, |until| {
+                until.min(self.lease_until.after(self.settings.partition_grace))
+            }),
+        }
+    }
+
+    /// Whether an entry with this stamp and these idents has been invalidated, as far as the instance knows.
+    #[must_use]
+    pub fn admits(&self, stamp: Stamp, idents: &[Ident]) -> bool {
+        (stamp.epoch >= self.epoch_floor || self.lacks(Mechanism::EpochFloor))
+            && (stamp.seq >= self.floor || self.lacks(Mechanism::TableFloor))
+            && idents.iter().all(|ident| {
+                self.table.get(ident).is_none_or(|seq| seq <= stamp.seq)
+                    && self.pending.get(ident).is_none_or(|epoch| epoch <= stamp.epoch)
+            })
+    }
+
+    /// Whether one of the idents has an invalidation that L2 does not know of yet.
+    #[must_use]
+    pub fn is_tainted(&self, idents: &[Ident]) -> bool {
+        !self.pending.is_empty()
+            && !self.lacks(Mechanism::TaintAtRead)
+            && idents.iter().any(|ident| self.pending.get(ident).is_some())
+    }
+
+    /// Judges a frame that a lookup, begun with `ticket`, found at `position`.
+    #[must_use]
+    pub fn judge_frame(
+        &self,
+        ticket: Ticket,
+        position: Position,
+        frame: Position,
+        idents: &[Ident],
+    ) -> FrameVerdict {
+        let ours =
+            self.incarnation() == Some(position.incarnation) && position.incarnation == frame.incarnation;
+        let lineage = self.lacks(Mechanism::Lineage)
+            || (ticket.generation == self.generation
+                && position.seq >= ticket.highest
+                && frame.seq <= position.seq);
+        if !ours || !lineage || self.knows_better(frame.seq, idents) {
+            return FrameVerdict::Dead;
+        }
+        let reaches = position.seq <= self.applied || self.lacks(Mechanism::ReachAtRead);
+        let remembers = frame.seq >= self.floor || self.lacks(Mechanism::FloorAtRead);
+        if !reaches || !remembers {
+            return FrameVerdict::AskLog;
+        }
+        FrameVerdict::Valid(Stamp { seq: position.seq, epoch: ticket.epoch })
+    }
+
+    /// Judges a frame by what the log says of its idents, after [`FrameVerdict::AskLog`].
+    #[must_use]
+    pub fn judge_scores(
+        &self,
+        ticket: Ticket,
+        frame: Position,
+        idents: &[Ident],
+        scores: &Scores,
+    ) -> FrameVerdict {
+        let ours = self.incarnation() == Some(scores.position.incarnation)
+            && scores.position.incarnation == frame.incarnation;
+        let lineage = self.lacks(Mechanism::Lineage)
+            || (ticket.generation == self.generation && scores.position.seq >= ticket.highest);
+        let known = (frame.seq >= scores.floor || self.lacks(Mechanism::LogFloorAtRead))
+            && scores.seqs.len() == idents.len();
+        let alive = scores.seqs.iter().flatten().all(|seq| *seq <= frame.seq);
+        // The log may have lost what this instance saw confirmed, or issued itself: its own table counts as well.
+        if ours && lineage && known && alive && !self.knows_better(frame.seq, idents) {
+            FrameVerdict::Valid(Stamp { seq: scores.position.seq, epoch: ticket.epoch })
+        } else {
+            FrameVerdict::Dead
+        }
+    }
+
+    /// Whether the instance itself knows of an invalidation after `stamp`, whatever L2 says.
+    fn knows_better(&self, stamp: Seq, idents: &[Ident]) -> bool {
+        let after = |ident| self.table.get(ident).is_some_and(|seq| seq > stamp);
+        self.is_tainted(idents) || (idents.iter().any(after) && !self.lacks(Mechanism::TableAtRead))
+    }
+}

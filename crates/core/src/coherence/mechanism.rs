@@ -1,0 +1,60 @@
+//! The parts that the protocol consists of, by name: a test takes one out and sees that it is missed.
+
+/// What the protocol consists of: the search removes each once, to show that it would be missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// A lease waits until the log is applied as far as the poll saw it.
+    ApplyBeforeLease,
+    /// After a reconnect L2 is asked for what was acknowledged lately.
+    Audit,
+    /// Also for what lies below the log's floor.
+    AuditBelowFloor,
+    /// Also when an answer of before the reconnect comes after the audit.
+    AuditLateAnswer,
+    /// What was forgotten for lack of room counts as lost.
+    AuditOverflow,
+    /// An audit that fails is repeated.
+    AuditRetry,
+    /// What was acknowledged is not forgotten while L2 is out of reach.
+    AuditWindowHeld,
+    /// Cutting the table raises its floor.
+    CutRaisesFloor,
+    /// Nothing filled before a fresh start is served after it.
+    EpochFloor,
+    /// A frame from below the table's floor is judged by the log.
+    FloorAtRead,
+    /// A message that does not continue the log is a gap.
+    GapDetection,
+    /// The grace is begun by a poll that failed, by nothing else that did.
+    GraceFromPoll,
+    /// It is counted from when that poll was sent.
+    GraceFromSend,
+    /// A lease is counted from when its poll was sent.
+    LeaseFromSend,
+    /// A frame is not taken at a position that the log has fallen back to.
+    Lineage,
+    /// A frame from below the log's floor is dead.
+    LogFloorAtRead,
+    /// A page counts up to where it is complete.
+    PageEnd,
+    /// A page whose floor is above the position starts over.
+    PageFloor,
+    /// Too many unconfirmed invalidations become one of the namespace.
+    PendingOverflow,
+    /// A frame is judged by the table only as far as that reaches.
+    ReachAtRead,
+    /// A position is compared with what was known when it was asked for.
+    RegressionAtSend,
+    /// Being subscribed does not mean being in sync.
+    Resync,
+    /// A confirmation settles what it was issued for, nothing later.
+    SettleByTicket,
+    /// A frame is judged by what the instance knows itself.
+    TableAtRead,
+    /// An entry stamped below the table's floor is dead.
+    TableFloor,
+    /// A frame is not taken while an invalidation of it waits for L2.
+    TaintAtRead,
+    /// Answers from before a reconnect are void.
+    VoidAnswers,
+}
