@@ -36,6 +36,8 @@ mod idents;
 mod judge;
 mod mechanism;
 mod protocol;
+#[cfg(test)]
+mod search;
 mod shared;
 mod state;
 

@@ -1,0 +1,418 @@
+//! Fingerprints of worlds: two worlds with the same one behave the same from there on.
+//!
+//! What cannot make a difference is left out, which is sound because of how the state machine uses it:
+//!
+//! * sequence numbers are compared, and the next is larger than all: only their order counts;
+//! * an epoch is compared with the epoch floor and with those of pending idents, and the next is larger than all: only
+//!   on which side of these it lies counts; a mark of [`Held::checked`](super::world::Held) is current or never again;
+//! * generations are current or not;
+//! * a moment that is due is due, and one that is further back than any bound reaches is past.
+
+use super::scenario::Scenario;
+use super::world::{Disk, Flight, Node, Stage, World, moment};
+use crate::coherence::protocol::Ticket;
+use crate::coherence::state::Membership;
+use crate::coherence::{Action, Reply};
+use crate::entry::{Seq, Stamp};
+use crate::l2::{Issued, Message, Notice, Position};
+use crate::tag::Ident;
+use crate::time::Moment;
+
+/// Collects what a world is and hashes it.
+#[derive(Default)]
+pub(super) struct Print {
+    bytes: Vec<u8>,
+    /// Where in `bytes` the sequence numbers stand.
+    seqs: Vec<usize>,
+    /// What epochs of the instance in question are compared with.
+    bounds: Vec<u64>,
+    now: Moment,
+    /// Moments before this one are all alike.
+    past: Moment,
+    /// The log is cut by age.
+    ages: bool,
+    /// What was acknowledged is forgotten by age.
+    forgets: bool,
+}
+
+impl Print {
+    pub(super) fn of(&mut self, world: &World, scenario: &Scenario) -> u128 {
+        self.bytes.clear();
+        self.seqs.clear();
+        self.now = moment(world.now);
+        self.ages = scenario.retention < Scenario::LONG;
+        self.forgets = scenario.audit_window < Scenario::LONG;
+        self.past = moment(world.now.saturating_sub(scenario.lease + scenario.grace + 1));
+        self.world(world);
+        for k in 0..2 {
+            self.bound(&world.nodes[k]);
+            self.node(world, k);
+        }
+        self.rank_seqs();
+        let hash = blake3::hash(&self.bytes);
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.as_bytes()[..16]);
+        u128::from_le_bytes(half)
+    }
+
+    fn rank_seqs(&mut self) {
+        let mut there = [false; 256];
+        there[0] = true;
+        self.seqs.iter().for_each(|at| there[usize::from(self.bytes[*at])] = true);
+        let mut ranks = [0; 256];
+        let mut next = 0;
+        for (seq, rank) in ranks.iter_mut().enumerate() {
+            *rank = next;
+            next += u8::from(there[seq]);
+        }
+        self.seqs.iter().for_each(|at| self.bytes[*at] = ranks[usize::from(self.bytes[*at])]);
+    }
+
+    fn world(&mut self, world: &World) {
+        self.num(u64::from(world.now));
+        self.seq(world.clock);
+        self.num(u64::from(world.origin));
+        self.disk(&world.l2);
+        if world.left.failovers > 0 {
+            self.disk(&world.replica);
+        }
+        let (new, old) = world.failover.unwrap_or_default();
+        self.seq(new);
+        self.seq(old);
+        let fails_over = world.left.failovers > 0 || world.failover.is_some();
+        for promise in world.promises {
+            self.flag(promise.is_some());
+            if let Some(promise) = promise {
+                self.num(promise.by as u64);
+                self.moment(moment(promise.since).max(self.past));
+                self.seq(if fails_over { promise.seq } else { 0 });
+                self.num(u64::from(promise.confirmed) + 2 * u64::from(promise.lost));
+            }
+        }
+        self.budget(world);
+    }
+
+    fn num(&mut self, n: u64) {
+        assert!(n < 254 || n == u64::MAX, "a number too large for a fingerprint: {n}");
+        self.bytes.push(if n == u64::MAX { 254 } else { n as u8 });
+    }
+
+    fn flag(&mut self, flag: bool) {
+        self.bytes.push(u8::from(flag));
+    }
+
+    fn moment(&mut self, moment: Moment) {
+        self.num(moment.as_nanos());
+    }
+
+    fn seq(&mut self, seq: Seq) {
+        self.seqs.push(self.bytes.len());
+        self.num(seq);
+    }
+
+    fn epoch(&mut self, epoch: u64) {
+        let below = self.bounds.iter().filter(|bound| **bound <= epoch).count();
+        self.num(below as u64);
+    }
+
+    fn stamp(&mut self, stamp: Stamp) {
+        self.seq(stamp.seq);
+        self.epoch(stamp.epoch);
+    }
+
+    fn ident(&mut self, ident: Ident) {
+        self.bytes.push(ident.as_bytes()[0]);
+    }
+
+    fn position(&mut self, position: Position) {
+        self.bytes.push(position.incarnation.0[0]);
+        self.seq(position.seq);
+    }
+
+    fn issued(&mut self, issued: Issued) {
+        self.position(issued.position);
+        self.seq(issued.previous);
+    }
+
+    fn disk(&mut self, disk: &Disk) {
+        self.num(u64::from(disk.life));
+        self.seq(disk.seq);
+        self.seq(disk.floor);
+        for entry in disk.log {
+            let (seq, at) = entry.unwrap_or_default();
+            self.seq(seq);
+            self.num(if self.ages { u64::from(at) } else { 0 });
+        }
+        self.flag(disk.frame.is_some());
+        if let Some(frame) = disk.frame {
+            self.num(u64::from(frame.value));
+            self.position(frame.at);
+        }
+    }
+
+    fn budget(&mut self, world: &World) {
+        let b = &world.left;
+        let all = [
+            b.ticks,
+            b.writes,
+            b.others,
+            b.disconnects,
+            b.losses,
+            b.duplicates,
+            b.swaps,
+            b.lags,
+            b.cuts,
+            b.timeouts,
+            b.moves,
+            b.flushes,
+            b.failovers,
+            b.followers,
+            b.lookups,
+        ];
+        self.bytes.extend(all);
+    }
+
+    fn ticket(&mut self, ticket: Ticket, node: &Node) {
+        self.moment(ticket.sent.max(self.past));
+        self.seq(ticket.highest);
+        self.epoch(ticket.epoch);
+        self.flag(ticket.generation == node.state.generation);
+    }
+
+    fn bound(&mut self, node: &Node) {
+        self.bounds.clear();
+        self.bounds.push(node.state.epoch_floor);
+        self.bounds.extend(node.state.pending.iter().map(|(_, epoch)| epoch));
+        self.bounds.sort_unstable();
+        self.bounds.dedup();
+    }
+
+    fn node(&mut self, world: &World, k: usize) {
+        let node = &*world.nodes[k];
+        self.state(node);
+        let flags = [node.subscribed, node.bus_up, node.commands_up];
+        flags.into_iter().for_each(|flag| self.flag(flag));
+        self.num(node.queue.len() as u64);
+        node.queue.iter().for_each(|notice| self.notice(notice));
+        self.reply(node.reply.as_ref());
+        self.flag(node.held.is_some());
+        if let Some(held) = node.held {
+            self.num(u64::from(held.value));
+            self.stamp(held.stamp);
+            // Marks only grow: one that differs will never be equal again. (Both kinds, for the mutant's sake.)
+            self.flag(held.checked == Some(node.state.epoch));
+            self.flag(held.checked == Some(node.state.applied));
+        }
+        self.num(node.follower.map_or(0, |must| u64::from(must) + 1));
+        self.moment(node.out_of_reach.map_or(self.past, |tick| moment(tick).max(self.past)));
+        self.flight(node);
+        for invalidation in world.invalidations.iter().filter(|i| i.by == k) {
+            self.num(7);
+            self.num(u64::from(invalidation.version));
+            self.flag(invalidation.abandoned);
+            self.ticket(invalidation.ticket, node);
+            self.flag(invalidation.issued.is_some());
+            if let Some(issued) = invalidation.issued {
+                self.issued(issued);
+            }
+        }
+    }
+
+    fn state(&mut self, node: &Node) {
+        let state = &node.state;
+        match state.membership {
+            Membership::Joined(incarnation) => self.bytes.push(incarnation.0[0]),
+            Membership::Alone | Membership::Apart => self.bytes.push(0),
+        }
+        [state.applied, state.highest, state.floor].into_iter().for_each(|seq| self.seq(seq));
+        let mut known: Vec<(Ident, u64)> = state.table.iter().collect();
+        known.sort_unstable();
+        self.num(known.len() as u64);
+        for (ident, seq) in known {
+            self.ident(ident);
+            self.seq(seq);
+        }
+        let mut pending: Vec<(Ident, u64)> = state.pending.iter().collect();
+        pending.sort_unstable();
+        self.num(pending.len() as u64);
+        for (ident, epoch) in pending {
+            self.ident(ident);
+            self.epoch(epoch);
+        }
+        self.epoch(state.epoch_floor);
+        self.moment(state.lease_until.max(self.past));
+        self.moment(state.unsynced.unwrap_or_default().max(self.now));
+        self.moment(state.next_poll.max(self.now));
+        self.moment(state.wants.retry_at.max(self.now));
+        let wants = state.wants;
+        let wants = [wants.open, wants.audit, wants.bump, wants.catch_up, wants.poll_first];
+        wants.into_iter().for_each(|want| self.flag(want));
+        self.flag(state.owed.is_some());
+        let (sent, seq) = state.owed.unwrap_or_default();
+        self.moment(sent.max(self.past));
+        self.seq(seq);
+        self.num(state.recent.len() as u64);
+        for (at, ident, seq) in &state.recent {
+            self.moment(if self.forgets { *at } else { Moment::default() });
+            self.ident(*ident);
+            self.seq(*seq);
+        }
+        self.moment(
+            state.forgot_recent.map_or(Moment::default(), |at| Moment::from_nanos(at.as_nanos() + 1)),
+        );
+        // A poll sent from now on is later than any lapse noticed so far; only one in flight may be older.
+        let in_flight = state.in_flight.as_ref();
+        let older =
+            state.lapse.is_some_and(|noticed| in_flight.is_some_and(|(ticket, _)| ticket.sent < noticed));
+        self.flag(state.lapse.is_some());
+        self.flag(older);
+        self.flag(in_flight.is_some());
+        if let Some((ticket, action)) = in_flight {
+            self.moment(ticket.sent.max(self.past));
+            self.seq(ticket.highest);
+            self.flag(ticket.generation == state.generation);
+            self.action(*ticket, action);
+        }
+    }
+
+    fn action(&mut self, ticket: Ticket, action: &Action) {
+        match action {
+            Action::Open => self.num(0),
+            Action::Poll => self.num(1),
+            Action::CatchUp(after) => {
+                self.num(2);
+                self.seq(*after);
+            }
+            Action::Audit(asked) => {
+                self.num(3);
+                self.num(asked.len() as u64);
+                for (ident, seq) in asked {
+                    self.ident(*ident);
+                    self.seq(*seq);
+                }
+            }
+            Action::Reissue(idents, at_least) => {
+                self.num(4);
+                self.epoch(ticket.epoch);
+                self.seq(*at_least);
+                self.num(idents.len() as u64);
+                let mut idents = idents.clone();
+                idents.sort_unstable();
+                idents.into_iter().for_each(|ident| self.ident(ident));
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Subscribed => self.num(0),
+            Notice::Lost => self.num(1),
+            Notice::Lagged => self.num(2),
+            Notice::Malformed => self.num(3),
+            Notice::Message(Message { incarnation, seq, previous, idents }) => {
+                self.num(4);
+                self.position(Position { incarnation: *incarnation, seq: *seq });
+                self.seq(*previous);
+                self.num(idents.len() as u64);
+                idents.iter().for_each(|ident| self.ident(*ident));
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Option<&Reply>) {
+        match reply {
+            None => self.num(0),
+            Some(Reply::Failed) => self.num(1),
+            Some(Reply::Polled(None)) => self.num(2),
+            Some(Reply::Polled(Some(position)) | Reply::Opened(position)) => {
+                self.num(3);
+                self.position(*position);
+            }
+            Some(Reply::Page(page)) => {
+                self.num(4);
+                self.position(page.position);
+                self.seq(page.floor);
+                self.seq(page.upto);
+                self.num(page.idents.len() as u64);
+                for (ident, seq) in &page.idents {
+                    self.ident(*ident);
+                    self.seq(*seq);
+                }
+            }
+            Some(Reply::Scores(scores)) => {
+                self.num(5);
+                self.scores(scores);
+            }
+            Some(Reply::Issued(issued)) => {
+                self.num(6);
+                self.issued(*issued);
+            }
+        }
+    }
+
+    fn scores(&mut self, scores: &crate::l2::Scores) {
+        self.position(scores.position);
+        self.seq(scores.floor);
+        self.num(scores.seqs.len() as u64);
+        scores.seqs.iter().for_each(|seq| self.seq(seq.unwrap_or(0)));
+    }
+
+    fn flight(&mut self, node: &Node) {
+        let Some(Flight { ticket, local, position, must, must_here, stage }) = &node.flight else {
+            return self.num(0);
+        };
+        let life = |life: &Option<crate::l2::Incarnation>| life.map_or(0, |life| u64::from(life.0[0]));
+        match stage {
+            Stage::Looked(frame) => {
+                self.num(1);
+                self.frame(frame.as_ref());
+            }
+            Stage::Asking(frame) => {
+                self.num(2);
+                self.frame(Some(frame));
+            }
+            Stage::Scored(frame, scores) => {
+                self.num(3);
+                self.frame(Some(frame));
+                self.flag(scores.is_some());
+                if let Some(scores) = scores {
+                    self.scores(scores);
+                }
+            }
+            Stage::Missed((stamp, lives)) => {
+                self.num(4);
+                self.stamp(*stamp);
+                return self.num(life(lives));
+            }
+            Stage::Put(value, (stamp, lives)) => {
+                self.num(5);
+                self.num(u64::from(*value));
+                self.stamp(*stamp);
+                return self.num(life(lives));
+            }
+            Stage::Store(value, stamp, incarnation) => {
+                self.num(6);
+                self.num(u64::from(*value));
+                self.stamp(*stamp);
+                return self.bytes.push(incarnation.0[0]);
+            }
+        }
+        // From the fetch on, none of this is looked at again.
+        self.ticket(*ticket, node);
+        self.stamp(local.0);
+        self.num(life(&local.1));
+        self.flag(position.is_some());
+        if let Some(position) = position {
+            self.position(*position);
+        }
+        self.bytes.extend([*must, *must_here]);
+    }
+
+    fn frame(&mut self, frame: Option<&super::world::Frame>) {
+        self.flag(frame.is_some());
+        if let Some(frame) = frame {
+            self.num(u64::from(frame.value));
+            self.position(frame.at);
+        }
+    }
+}
