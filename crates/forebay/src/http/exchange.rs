@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use forebay_core::entry::Entry;
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::Sharing;
 use forebay_core::tag::Path;
 use forebay_core::tiers::{Absence, Fetched, Probe, Synced};
+use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::invalidate::{Invalidation, invalidation};
@@ -29,6 +31,7 @@ use super::wanted::{Seeking, Wanted};
 use crate::axum::rewrite;
 use crate::hub::Hub;
 use crate::route::{Cookies, Partition, Route};
+use crate::stored::Kept;
 
 /// What can be said of a request before anything is waited for.
 pub(super) enum Begun<B: Body> {
@@ -76,16 +79,8 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let (variant, answers) = (|value: &_| seeker.variant(value), |value: &_| seeker.answers(value));
     match lookup_l1(&hub.tiers, canonical.bytes(), now, variant, answers) {
         Probe::Hit(entry, synced) => {
-            route.meters.hit(Tier::L1, synced == Synced::Yes);
-            let detail = if synced == Synced::Yes { L1_HIT } else { "unsynced" };
-            Begun::Answer(respond(
-                hub,
-                &entry,
-                Client { method: &parts.method, headers: &parts.headers, facts },
-                Outcome::Hit,
-                detail,
-                now,
-            ))
+            let client = Client { method: &parts.method, headers: &parts.headers, facts };
+            Begun::Answer(hit(hub, &route, &entry, client, synced, now))
         }
         Probe::Miss(absence) => Begun::Fetch(Box::new(Wanted {
             hub: Arc::clone(&scope.hub),
@@ -104,6 +99,19 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
             restarts: 0,
         })),
     }
+}
+
+fn hit<B: Body>(
+    hub: &Hub,
+    route: &Route,
+    entry: &Entry<Kept>,
+    client: Client<'_>,
+    synced: Synced,
+    now: Moment,
+) -> Response<ResponseBody<B>> {
+    route.meters.hit(Tier::L1, synced == Synced::Yes);
+    let detail = if synced == Synced::Yes { L1_HIT } else { "unsynced" };
+    respond(hub, entry, client, Outcome::Hit, detail, now)
 }
 
 fn pass<B: Body>(
