@@ -181,3 +181,20 @@ async fn an_idle_instance_stays_in_sync_for_days() {
         assert_eq!(b.peek("x"), Some((0, From::L1)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_reaches_l2_but_not_the_log_does_not_take_that_for_a_partition() {
+    let world = World::new();
+    let [a, b] = two_that_hold_x(&world).await;
+    b.l2.drop_messages(1);
+    b.l2.fail(Op::CatchUp, usize::MAX, L2Error::Timeout);
+    a.write("x").await.unwrap();
+    pass(LEASE + 10 * MS).await;
+    for _ in 0..100 {
+        assert_eq!(b.peek("x"), None, "L2 answers polls: there is no grace");
+        pass(50 * MS).await;
+    }
+    b.l2.heal();
+    pass(LEASE).await;
+    assert_eq!(b.get("x").await.0, 1);
+}
