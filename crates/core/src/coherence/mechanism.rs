@@ -17,6 +17,8 @@ pub(super) enum Mechanism {
     AuditRetry,
     /// What was acknowledged is not forgotten while L2 is out of reach.
     AuditWindowHeld,
+    /// After a regression the log is moved on beyond every number seen.
+    Bump,
     /// Cutting the table raises its floor.
     CutRaisesFloor,
     /// Nothing filled before a fresh start is served after it.

@@ -390,15 +390,16 @@ impl State {
     pub(super) fn is_foreign(&mut self, ticket: Ticket, position: Position) -> bool {
         if self.incarnation() != Some(position.incarnation) {
             self.join(ticket.sent, position);
-            true
-        } else if position.seq
-            < if self.lacks(Mechanism::RegressionAtSend) { self.highest } else { ticket.highest }
-        {
-            self.regress(position.seq);
-            true
-        } else {
-            false
+            return true;
         }
+        let seen = if self.lacks(Mechanism::RegressionAtSend) { self.highest } else { ticket.highest };
+        // A fall that is known stays visible until the log has been moved on: it must not be dealt with over and over.
+        let known = self.wants.bump && position.seq >= self.applied;
+        let fell = position.seq < seen && !known;
+        if fell {
+            self.regress(position.seq);
+        }
+        fell
     }
 
     /// Starts over at `position`: nothing that is held counts any more.
@@ -420,7 +421,7 @@ impl State {
     fn regress(&mut self, seq: Seq) {
         self.generation += 1;
         self.wants.audit = true;
-        self.wants.bump = true;
+        self.wants.bump = !self.lacks(Mechanism::Bump);
         self.wants.catch_up = false;
         self.owed = None;
         self.flush(seq);

@@ -17,6 +17,7 @@ mod node;
 mod print;
 mod scenario;
 mod scenarios;
+mod settle;
 mod world;
 
 use std::collections::{HashMap, VecDeque};
@@ -26,6 +27,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use self::model::{Step, Violation, inspect, successors};
 use self::print::Print;
 use self::scenario::Scenario;
+use self::settle::settles;
 use self::world::World;
 
 /// A guarantee that can be broken, and the shortest way there.
@@ -64,6 +66,11 @@ fn search(scenario: &Scenario) -> Outcome {
     let mut next = Vec::new();
     while let Some((at, world)) = queue.pop_front() {
         if let Err(violation) = inspect(&world, scenario) {
+            return found.broken(at, None, violation);
+        }
+        if at % SETTLE_EVERY == 0
+            && let Err(violation) = settles(world.clone(), scenario)
+        {
             return found.broken(at, None, violation);
         }
         if let Err((step, violation)) = successors(&world, scenario, &mut next) {
@@ -122,3 +129,6 @@ impl Hasher for TakeHalf {
         self.0
     }
 }
+
+/// One state in so many is followed until everybody is in sync again.
+const SETTLE_EVERY: u32 = 16;

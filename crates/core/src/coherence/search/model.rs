@@ -62,6 +62,8 @@ pub(super) enum Violation {
     G2(usize),
     /// An instance threw its L1 away though the log has lost nothing.
     NeedlessFlush(usize),
+    /// With nothing more going wrong, an instance does not get back into sync.
+    NeverSettles(usize),
     /// A lost invalidation was not issued again though everyone is done.
     G5,
 }
@@ -206,9 +208,11 @@ impl Model<'_> {
     }
 
     fn failover(&self, out: &mut Successors) {
-        if self.world.replica != self.world.l2 {
+        // Only the last copy before a failover counts: one of each is enough.
+        if self.world.replica != self.world.l2 && !self.world.copied {
             self.step(Step::Replicated, out, |w| {
                 w.replica = w.l2;
+                w.copied = true;
                 true
             });
         }
@@ -219,6 +223,7 @@ impl Model<'_> {
             self.step(step, out, |w| {
                 let (new, old) = (w.replica.seq, w.clock);
                 w.left.failovers -= 1;
+                w.copied = false;
                 w.l2 = w.replica;
                 w.failover = Some((new, old));
                 for promise in w.promises.iter_mut().flatten() {

@@ -9,7 +9,7 @@ use super::search;
 use crate::coherence::mechanism::Mechanism;
 
 /// What is removed from the state machine, and the scenario that misses it.
-const MECHANISMS: [(Mechanism, Scenario); 26] = [
+const MECHANISMS: [(Mechanism, Scenario); 27] = [
     (Mechanism::ApplyBeforeLease, BASE),
     (Mechanism::Audit, FAILOVER),
     (Mechanism::AuditBelowFloor, CRAMPED),
@@ -17,6 +17,7 @@ const MECHANISMS: [(Mechanism, Scenario); 26] = [
     (Mechanism::AuditOverflow, CRAMPED),
     (Mechanism::AuditRetry, FAILOVER),
     (Mechanism::AuditWindowHeld, LATE),
+    (Mechanism::Bump, TAKEOVER),
     (Mechanism::CutRaisesFloor, CUT),
     (Mechanism::EpochFloor, SET_BACK),
     (Mechanism::FloorAtRead, CUT),

@@ -135,7 +135,7 @@ impl Model<'_> {
 }
 
 /// The answer to the action of instance `k` arrives.
-fn answered(w: &mut World, k: usize) -> bool {
+pub(super) fn answered(w: &mut World, k: usize) -> bool {
     let now = w.now;
     let node = w.node(k);
     let Some(reply) = node.reply.take() else { return false };
@@ -155,7 +155,7 @@ fn note_failed_poll(node: &mut Node, reply: &Reply) {
 }
 
 /// Does `action` of instance `k` and says what comes of it.
-fn answer(w: &mut World, k: usize, action: Action, scenario: &Scenario) -> Reply {
+pub(super) fn answer(w: &mut World, k: usize, action: Action, scenario: &Scenario) -> Reply {
     let (commands, any) = (w.nodes[k].commands_up, w.nodes[k].commands_up || w.nodes[k].bus_up);
     if !any || !commands && action != Action::Poll {
         return Reply::Failed;

@@ -75,6 +75,7 @@ impl Print {
         self.disk(&world.l2);
         if world.left.failovers > 0 {
             self.disk(&world.replica);
+            self.flag(world.copied);
         }
         let (new, old) = world.failover.unwrap_or_default();
         self.seq(new);

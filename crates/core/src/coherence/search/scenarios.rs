@@ -157,7 +157,7 @@ pub(super) const TWICE: Scenario = Scenario {
     slow_invalidations: false,
     slow_polls: false,
     audit_window: 1,
-    budget: Budget { ticks: 3, writes: 1, failovers: 2, ..NONE },
+    budget: Budget { ticks: 1, writes: 1, failovers: 2, ..NONE },
     ..FAILOVER
 };
 
@@ -186,14 +186,17 @@ pub(super) const TAKEOVER: Scenario = Scenario {
     ..Scenario::new(
         "takeover",
         [Role::FULL, Role::ABSENT],
-        Budget { writes: 1, others: 1, failovers: 1, lookups: 2, ..NONE },
+        Budget { writes: 1, others: 1, failovers: 1, lookups: 1, ..NONE },
     )
 };
 
-/// A replica takes over under two instances.
+/// A replica takes over under two instances, of which one hears nothing.
 pub(super) const TWO: Scenario = Scenario {
     name: "two",
-    roles: [Role { driven: true, bus: true, issues: true, ..Role::ABSENT }, Role::READER],
+    roles: [
+        Role { driven: true, bus: true, issues: true, ..Role::ABSENT },
+        Role { bus: false, ..Role::READER },
+    ],
     budget: Budget { writes: 1, failovers: 1, lookups: 1, ..NONE },
     ..TAKEOVER
 };

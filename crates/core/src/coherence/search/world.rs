@@ -203,6 +203,8 @@ pub(super) struct World {
     pub(super) origin: u8,
     pub(super) l2: Disk,
     pub(super) replica: Disk,
+    /// The replica has been brought up to date since the last failover.
+    pub(super) copied: bool,
     /// Where the log stood on the new server and on the old one when it failed over.
     pub(super) failover: Option<(Seq, Seq)>,
     pub(super) promises: [Option<Promise>; VERSIONS],
@@ -223,6 +225,7 @@ impl World {
             origin: 0,
             l2: Disk::EMPTY,
             replica: Disk::EMPTY,
+            copied: false,
             failover: None,
             promises: [None; VERSIONS],
             invalidations: ArrayVec::new(),
