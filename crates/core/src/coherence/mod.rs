@@ -40,6 +40,8 @@ mod protocol;
 mod search;
 mod shared;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves};
