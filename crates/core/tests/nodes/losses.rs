@@ -183,3 +183,44 @@ async fn an_instance_that_starts_without_l2_works_alone_and_joins_when_it_comes(
     assert_eq!(a.get("x").await.0, version, "its own invalidation has reached the other");
     assert!(b.l2.calls(Op::Invalidate) > 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_lost_by_a_failover_is_issued_again() {
+    let world = World::new();
+    let [a, b] = world.nodes().await;
+    all_hold(&[&a, &b], "x").await;
+    let before = world.server.snapshot();
+    let version = a.write("x").await.unwrap();
+    settle().await;
+    world.server.restore(&before);
+    assert!(world.server.frame(hashed("x")).is_some(), "the older answer is back in L2");
+    pass(LEASE).await;
+    let c = world.node().await;
+    for node in [&a, &b, &c] {
+        assert_eq!(node.get("x").await.0, version);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_invalidation_after_a_failover_does_not_hide_the_lost_one() {
+    let world = World::new();
+    let [a, b, c] = world.nodes().await;
+    all_hold(&[&a, &b], "x").await;
+    for node in [&a, &b] {
+        node.l2.disconnect_bus();
+    }
+    let before = world.server.snapshot();
+    let version = a.write("x").await.unwrap();
+    world.server.restore(&before);
+    // C was away meanwhile and makes the position larger than it ever was.
+    c.l2.disconnect_bus();
+    pass(10 * MS).await;
+    forebay_core::l2::L2::invalidate(&c.l2, &[], 0).await.unwrap();
+    for node in [&a, &b, &c] {
+        node.l2.reconnect_bus();
+    }
+    pass(LEASE).await;
+    for node in [&a, &b, &c] {
+        assert_eq!(node.get("x").await.0, version);
+    }
+}
