@@ -208,6 +208,10 @@ impl State {
 
     fn on_notice(&mut self, notice: Notice, now: Moment) {
         if !matches!(self.membership, Membership::Joined(_)) {
+            if notice == Notice::Subscribed {
+                // Where the bus can be reached the rest can be, too: no need to sit out the pause.
+                self.wants.retry_at = Moment::default();
+            }
             return;
         }
         match notice {

@@ -224,3 +224,18 @@ async fn a_new_invalidation_after_a_failover_does_not_hide_the_lost_one() {
         assert_eq!(node.get("x").await.0, version);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_with_a_long_lease_joins_when_it_hears_from_the_bus() {
+    let world = World::new();
+    let l2 = world.server.client();
+    l2.disconnect_bus();
+    l2.fail_all(L2Error::Unavailable("not connected yet".into()));
+    let a = world.start(&l2, |settings| settings.coherence.lease = 300 * SECOND);
+    settle().await;
+    assert_eq!(a.tiers.instance().coherence().incarnation(), None);
+    l2.heal();
+    l2.reconnect_bus();
+    settle().await;
+    assert!(a.tiers.instance().coherence().incarnation().is_some(), "and not a quarter of the lease later");
+}
