@@ -97,10 +97,11 @@ async fn run(seed: u64, grace: Duration) -> Verdict {
     for instance in 0..3 {
         let l2 = world.server.client();
         let line = Line { l2: l2.clone(), delays: Some(Mutex::new(Random(seed ^ instance << 32))) };
-        let node = world.start_over(&l2, line, |settings| {
+        let mut node = world.start_over(&l2, line, |settings| {
             settings.coherence.partition_grace = grace;
             settings.coherence.max_idents = 30;
         });
+        node.origin_takes = 300;
         let mut own = |n: u64| Random(u64::from(random.below(u32::MAX)) ^ n);
         for n in 0..3 {
             let (world, history) = (Arc::clone(&world), Arc::clone(&history));

@@ -82,7 +82,7 @@ impl World {
         change(&mut settings);
         let instance = Arc::new(Instance::start(settings, Some(Arc::new(line))));
         let tiers = Arc::new(Tiers::new(instance, L1Settings::default()));
-        Node { tiers, l2: l2.clone(), origin: self.origin.clone() }
+        Node { tiers, l2: l2.clone(), origin: self.origin.clone(), origin_takes: 0 }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -96,6 +96,8 @@ pub(crate) struct Node {
     pub(crate) tiers: Arc<Tiers<Toy>>,
     pub(crate) l2: MemoryL2,
     pub(crate) origin: CountingOrigin,
+    /// How many milliseconds the origin sits over an answer at most, once it has read the data.
+    pub(crate) origin_takes: u32,
 }
 
 /// An answer: which version, and from where.
@@ -148,7 +150,8 @@ impl Node {
             Probe::Hit(entry, Synced::No) => return (entry.value.version, From::Unsynced),
             Probe::Miss(absence) => absence,
         };
-        let origin = Call { ask: ask.clone(), origin: self.origin.clone(), clock: self.clock() };
+        let takes = Random(now.as_nanos()).below(self.origin_takes + 1) * MS;
+        let origin = Call { ask: ask.clone(), origin: self.origin.clone(), takes, clock: self.clock() };
         match fetch::fetch(&self.tiers, &ask, absence, origin).await {
             Fetched::Cached(entry, Tier::L2) => (entry.value.version, From::L2),
             Fetched::Cached(entry, Tier::Flight) => (entry.value.version, From::Flight),
@@ -286,6 +289,7 @@ impl Seeker<Toy> for Ask {
 struct Call {
     ask: Ask,
     origin: CountingOrigin,
+    takes: Duration,
     clock: Clock,
 }
 
@@ -293,8 +297,11 @@ impl Origin<Toy> for Call {
     type Reply = u64;
 
     async fn ask(self) -> (u64, Filling<Toy>) {
-        let Self { ask, origin, clock } = self;
+        let Self { ask, origin, takes, clock } = self;
         let version = origin.answer(&ask.key).await.version;
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
         let (kind, canonical, marker) = match ask.language {
             None => (Kind::Answer, ask.canonical.clone(), None),
             Some(_) => (Kind::Variant, ask.own_variant().bytes().to_vec(), Some(ask.canonical.clone())),
