@@ -18,6 +18,7 @@
 //! ```
 
 use std::fmt;
+use std::hash::Hasher;
 
 use arrayvec::ArrayVec;
 
@@ -238,6 +239,26 @@ fn half(hash: &blake3::Hash) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&hash.as_bytes()[..16]);
     out
+}
+
+/// The hasher for tables of keys and idents, which are keyed hashes already: half of one is as good a hash as any.
+#[derive(Clone, Default)]
+pub(crate) struct Prehashed(u64);
+
+impl Hasher for Prehashed {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut word = [0; 8];
+        let n = bytes.len().min(8);
+        word[..n].copy_from_slice(&bytes[..n]);
+        self.0 ^= u64::from_le_bytes(word);
+    }
+
+    // The length prefix of the array adds nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! ```
 
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use moka::notification::RemovalCause;
@@ -21,7 +21,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::entry::{Entry, Stored};
-use crate::key::Key;
+use crate::key::{Key, Prehashed};
 
 /// Which entry goes when L1 is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,26 +186,6 @@ impl<V: Stored> L1<V> {
 impl<V> fmt::Debug for L1<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("L1").field("max_entry", &self.max_entry).finish_non_exhaustive()
-    }
-}
-
-/// Keys are hashes already.
-#[derive(Clone, Default)]
-struct Prehashed(u64);
-
-impl Hasher for Prehashed {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut word = [0; 8];
-        let n = bytes.len().min(8);
-        word[..n].copy_from_slice(&bytes[..n]);
-        self.0 ^= u64::from_le_bytes(word);
-    }
-
-    // The length prefix of the array adds nothing.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -1,33 +1,14 @@
 //! A bounded map from idents to the number of their last invalidation.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
+use crate::key::Prehashed;
 use crate::tag::Ident;
-
-/// Idents are keyed hashes already: half of one is as good a hash as any.
-#[derive(Clone, Default)]
-pub(super) struct TakeWord(u64);
-
-impl Hasher for TakeWord {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut word = [0; 8];
-        let n = bytes.len().min(8);
-        word[..n].copy_from_slice(&bytes[..n]);
-        self.0 ^= u64::from_le_bytes(word);
-    }
-
-    // The length prefix of the array adds nothing.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// The last number each ident was given.
 #[derive(Clone, Default)]
-pub(super) struct IdentMap(HashMap<Ident, u64, BuildHasherDefault<TakeWord>>);
+pub(super) struct IdentMap(HashMap<Ident, u64, BuildHasherDefault<Prehashed>>);
 
 impl IdentMap {
     pub(super) fn get(&self, ident: &Ident) -> Option<u64> {
