@@ -57,6 +57,8 @@ pub mod directives;
 
 pub mod age;
 
+pub mod profile;
+
 pub mod freshness;
 
 pub mod variant;
