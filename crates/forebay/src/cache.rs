@@ -12,6 +12,7 @@ use forebay_core::l2::L2;
 use forebay_core::tag::Targets;
 use forebay_core::tiers::Tiers;
 use forebay_core::time::Clock;
+use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
 use crate::duration::IntoDuration;
@@ -288,6 +289,7 @@ pub struct CacheBuilder {
     l2: Option<Shared>,
     secret: Option<Vec<u8>>,
     default_ttl: Option<Duration>,
+    policy: Policy,
     authority: Authority,
     name: Option<String>,
     metrics_prefix: String,
@@ -306,6 +308,7 @@ impl CacheBuilder {
             l2: None,
             secret: None,
             default_ttl: None,
+            policy: Policy::default(),
             authority: Authority::default(),
             name: Some("forebay".into()),
             metrics_prefix: "cache".into(),
@@ -340,6 +343,25 @@ impl CacheBuilder {
     /// not cached.
     pub fn default_ttl(mut self, ttl: impl IntoDuration) -> Self {
         self.default_ttl = self.duration("default_ttl", ttl);
+        self
+    }
+
+    /// What the cache does where HTTP leaves it a choice. Default [`Policy::origin`].
+    ///
+    /// ```
+    /// use forebay::{Cache, ClientDirectives, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let mut policy = Policy::origin();
+    /// policy.client_directives = ClientDirectives::Honour;
+    /// let cache = Cache::builder("shop").policy(policy).build().await?;
+    /// # drop(cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -407,7 +429,8 @@ impl CacheBuilder {
         let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, l2)), self.l1));
         tokio::spawn(keep_house(Arc::downgrade(&tiers)));
-        Ok(Cache { hub: Arc::new(Hub::new(tiers, name, self.authority, self.default_ttl, max_body)) })
+        let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.policy, max_body);
+        Ok(Cache { hub: Arc::new(hub) })
     }
 
     fn settings(&mut self) -> Result<Settings, BuildError> {

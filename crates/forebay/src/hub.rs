@@ -8,8 +8,8 @@ use std::time::Duration;
 use forebay_core::event::Names;
 use forebay_core::tiers::Tiers;
 use forebay_policy::credentials::CredentialFields;
+use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
-use forebay_policy::storable::Options;
 
 use crate::route::{Route, RouteOptions};
 use crate::stored::Kept;
@@ -35,7 +35,7 @@ pub(crate) struct Hub {
     pub(crate) authority: Authority,
     pub(crate) default_ttl: Option<Duration>,
     pub(crate) credentials: CredentialFields,
-    pub(crate) options: Options,
+    pub(crate) policy: Policy,
     pub(crate) max_query: usize,
     /// The most bytes of a body that are collected to be stored.
     pub(crate) max_body: usize,
@@ -52,6 +52,7 @@ impl Hub {
         name: Option<CacheName>,
         authority: Authority,
         default_ttl: Option<Duration>,
+        policy: Policy,
         max_body: usize,
     ) -> Self {
         let names = tiers.instance().recorder().names().clone();
@@ -64,7 +65,7 @@ impl Hub {
             authority,
             default_ttl,
             credentials: CredentialFields::default(),
-            options: Options::default(),
+            policy,
             max_query: 2048,
             max_body,
             plain: Arc::new(plain),

@@ -72,6 +72,9 @@ pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::L2;
 pub use forebay_core::tag::{All, Key, Path, Prefix, Tag, Target, Targets};
 pub use forebay_core::time::{Clock, TimeSource};
+pub use forebay_policy::profile::{
+    ClientDirectives, Heuristic, Partial, Policy, Post, SetCookie, SurrogateFields, Validated, VaryNames,
+};
 #[cfg(feature = "redis")]
 pub use forebay_redis::Redis;
 

@@ -16,8 +16,9 @@
 //! use forebay_policy::credentials::{CredentialFields, Credentials};
 //! use forebay_policy::facts::RequestFacts;
 //! use forebay_policy::freshness::Granted;
+//! use forebay_policy::profile::Policy;
 //! use forebay_policy::reuse::{Body, Freshness, Gate, Lookup, Reusable, gate};
-//! use forebay_policy::storable::{Exchange, Options, Storability, storability};
+//! use forebay_policy::storable::{Exchange, Storability, storability};
 //! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 //!
 //! // A request comes in: may the cache answer it, and may its answer be stored?
@@ -38,7 +39,7 @@
 //!     times: Times { requested: at, received: at },
 //! };
 //! let Storability::Storable(lifetime) =
-//!     storability(&exchange, Granted::default(), credentials, &Options::default())
+//!     storability(&exchange, Granted::default(), credentials, &Policy::origin())
 //! else {
 //!     panic!("an answer with max-age is stored");
 //! };

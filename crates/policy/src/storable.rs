@@ -5,8 +5,9 @@
 //! use forebay_policy::age::Times;
 //! use forebay_policy::credentials::Credentials;
 //! use forebay_policy::freshness::Granted;
+//! use forebay_policy::profile::Policy;
 //! use forebay_policy::reason::Reason;
-//! use forebay_policy::storable::{Exchange, Options, Storability, storability};
+//! use forebay_policy::storable::{Exchange, Storability, storability};
 //! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 //!
 //! let request = HeaderMap::new();
@@ -22,7 +23,7 @@
 //!     times: Times { requested: now, received: now },
 //! };
 //! assert_eq!(
-//!     storability(&exchange, Granted::default(), Credentials::default(), &Options::default()),
+//!     storability(&exchange, Granted::default(), Credentials::default(), &Policy::origin()),
 //!     Storability::Unstorable(Reason::SetCookie),
 //! );
 //! ```
@@ -40,6 +41,7 @@ use crate::age::{Times, initial_age};
 use crate::credentials::Credentials;
 use crate::directives::CacheControl;
 use crate::freshness::{Assigned, Explicit, Granted, Source, assign};
+use crate::profile::Policy;
 use crate::reason::Reason;
 use crate::syntax::members;
 
@@ -56,15 +58,6 @@ pub struct Exchange<'a> {
     pub response: &'a HeaderMap,
     /// When the exchange happened.
     pub times: Times,
-}
-
-/// What the service allows beyond the defaults.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Stores errors that a field outside the key can provoke (400, 405, 431, ..) when the response gives them
-    /// freshness. Off by default: one client's broken request must not be everybody's answer.
-    pub store_request_errors: bool,
 }
 
 /// Whether a response may be stored.
@@ -179,9 +172,9 @@ pub fn storability(
     exchange: &Exchange<'_>,
     granted: Granted,
     credentials: Credentials,
-    options: &Options,
+    policy: &Policy,
 ) -> Storability {
-    match lifetime(exchange, granted, credentials, options) {
+    match lifetime(exchange, granted, credentials, policy) {
         Ok(lifetime) => Storability::Storable(lifetime),
         Err(reason) => Storability::Unstorable(reason),
     }
@@ -191,11 +184,11 @@ fn lifetime(
     exchange: &Exchange<'_>,
     granted: Granted,
     credentials: Credentials,
-    options: &Options,
+    policy: &Policy,
 ) -> Result<Lifetime, Reason> {
     let directives = CacheControl::parse(exchange.response);
     request_permits(exchange)?;
-    status_permits(exchange.status, &directives, options)?;
+    status_permits(exchange.status, &directives, policy)?;
     response_permits(exchange.response, &directives)?;
 
     let explicit = Explicit::of(&directives, exchange.response, exchange.times.received);
@@ -232,7 +225,7 @@ fn request_permits(exchange: &Exchange<'_>) -> Result<(), Reason> {
     Ok(())
 }
 
-fn status_permits(status: StatusCode, directives: &CacheControl, options: &Options) -> Result<(), Reason> {
+fn status_permits(status: StatusCode, directives: &CacheControl, policy: &Policy) -> Result<(), Reason> {
     match status.as_u16() {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
         //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
@@ -241,7 +234,7 @@ fn status_permits(status: StatusCode, directives: &CacheControl, options: &Optio
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3
         //# the response status code is final (see Section 15 of [HTTP]);
         ..200 | 304 | 600.. => Err(Reason::Status),
-        400 | 405 | 408 | 411..=417 | 421 | 426 | 428 | 429 | 431 if !options.store_request_errors => {
+        400 | 405 | 408 | 411..=417 | 421 | 426 | 428 | 429 | 431 if !policy.store_request_errors => {
             Err(Reason::RequestError)
         }
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3

@@ -160,7 +160,7 @@ impl Judge {
             times: Times { requested: self.requested, received },
         };
         let granted = Granted { handler: cached.ttl, route: route.ttl };
-        let lifetime = match storability(&exchange, granted, wanted.credentials, &hub.options) {
+        let lifetime = match storability(&exchange, granted, wanted.credentials, &hub.policy) {
             Storability::Storable(lifetime) => lifetime,
             Storability::Unstorable(reason) => return Err(reason.as_str()),
             _ => return Err("unknown"),

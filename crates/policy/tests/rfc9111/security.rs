@@ -129,7 +129,7 @@ fn s16_an_error_that_a_client_can_provoke_is_nobody_elses() {
             case.status(status).refused(Reason::RequestError);
         }
         let mut case = Case::cache_control("max-age=60").status(status);
-        case.options.store_request_errors = true;
+        case.policy.store_request_errors = true;
         case.stored_for(60);
     }
 }

@@ -6,8 +6,9 @@ use forebay_policy::age::Times;
 use forebay_policy::credentials::{CredentialFields, Credentials};
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::freshness::Granted;
+use forebay_policy::profile::Policy;
 use forebay_policy::reason::Reason;
-use forebay_policy::storable::{Exchange, Lifetime, Options, Storability, storability};
+use forebay_policy::storable::{Exchange, Lifetime, Storability, storability};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 /// Thu, 01 Jan 2026 00:00:00 GMT.
@@ -38,7 +39,7 @@ pub(crate) struct Case {
     pub(crate) response: HeaderMap,
     pub(crate) granted: Granted,
     pub(crate) credentials: Credentials,
-    pub(crate) options: Options,
+    pub(crate) policy: Policy,
 }
 
 impl Case {
@@ -50,7 +51,7 @@ impl Case {
             response: fields(lines),
             granted: Granted::default(),
             credentials: Credentials::default(),
-            options: Options::default(),
+            policy: Policy::origin(),
         }
     }
 
@@ -92,7 +93,7 @@ impl Case {
             response: &self.response,
             times: Times { requested: now(), received: now() },
         };
-        storability(&exchange, self.granted, self.credentials, &self.options)
+        storability(&exchange, self.granted, self.credentials, &self.policy)
     }
 
     #[track_caller]
