@@ -1,7 +1,7 @@
 //! Entries: a stored value with what decides whether it may still be served.
 //!
-//! An entry does not know whether it is fresh or coherent; it carries what [`crate::coherence`] and the caller need to
-//! judge that: its [`Stamp`], its idents and the moment until which it is fresh.
+//! An entry does not know whether it may be served; it carries what [`crate::coherence`] and the caller need to judge that:
+//! its [`Stamp`], its idents, and its [`Span`] of time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +60,17 @@ pub struct Stamp {
     pub epoch: u64,
 }
 
+/// When a value's age was zero, how long it is fresh from then on, and how long it is kept after that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// When the value's age was zero (RFC 9111 4.2.3), on this instance's clock.
+    pub born: Moment,
+    /// How long the value is fresh, counted from `born`. Zero for one that may only be used after validation.
+    pub lifetime: Duration,
+    /// How long beyond that it is kept.
+    pub keep: Duration,
+}
+
 /// A stored value and what it answers to.
 pub struct Entry<V> {
     /// The stored value.
@@ -74,19 +85,15 @@ pub struct Entry<V> {
     pub born: Moment,
     /// How long the value is fresh, counted from `born`.
     pub lifetime: Duration,
+    /// How long beyond that it is kept: to be served stale where that is allowed, or to be validated.
+    pub keep: Duration,
     checked: AtomicU64,
 }
 
 impl<V> Entry<V> {
     /// An entry that no check has passed yet.
-    pub fn new(
-        value: V,
-        canonical: &[u8],
-        idents: &[Ident],
-        stamp: Stamp,
-        born: Moment,
-        lifetime: Duration,
-    ) -> Self {
+    pub fn new(value: V, canonical: &[u8], idents: &[Ident], stamp: Stamp, span: Span) -> Self {
+        let Span { born, lifetime, keep } = span;
         Self {
             value,
             canonical: canonical.into(),
@@ -94,6 +101,7 @@ impl<V> Entry<V> {
             stamp,
             born,
             lifetime,
+            keep,
             checked: AtomicU64::new(NEVER_CHECKED),
         }
     }
@@ -121,7 +129,14 @@ impl<V> Entry<V> {
     #[inline]
     #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
-        now.since(self.born) < self.lifetime
+        self.age(now) < self.lifetime
+    }
+
+    /// Whether the entry is still of use to anyone, fresh or not.
+    #[inline]
+    #[must_use]
+    pub fn is_kept(&self, now: Moment) -> bool {
+        self.age(now) < self.lifetime.saturating_add(self.keep)
     }
 }
 

@@ -1,37 +1,45 @@
 //! The path: what happens to a request for a value, in the order in which it happens.
 //!
 //! [`lookup_l1`] answers what L1 can answer, at once. [`fetch`] does the rest: it joins the flight for the key, asks L2,
-//! then the origin, and stores what came. Read those two; everything below them is one step each.
+//! then the origin with what is stale at hand, and stores what came. Read those two; everything below them is one step each.
 
 use std::sync::Arc;
 
-use crate::entry::Stored;
+use crate::entry::{Entry, Stored};
 use crate::event::Tier;
-use crate::seek::{Origin, Seeker, Variant};
+use crate::seek::{Next, Origin, Seeker, Usage, Variant};
 use crate::tiers::{Absence, Fetched, Followed, Looked, Place, Probe, Tiers, land};
 use crate::time::Moment;
 
-/// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary. What stands
-/// under a variant's key was never shown to `variant`, so `answers` is asked whether this request may have it.
+/// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary. `usage` says what
+/// the request may do with what is found.
 #[inline]
 pub fn lookup_l1<V: Stored>(
     tiers: &Tiers<V>,
     canonical: &[u8],
     now: Moment,
     variant: impl FnOnce(&V) -> Variant,
-    answers: impl FnOnce(&V) -> bool,
+    usage: impl FnOnce(&Entry<V>, Moment) -> Usage,
 ) -> Probe<V> {
-    let found = tiers.probe(canonical, tiers.key(canonical), now);
-    let Probe::Hit(entry, _) = &found else { return found };
-    match variant(&entry.value) {
-        Variant::Same => found,
-        Variant::Of(variant) if variant == entry.canonical => found,
+    let (entry, synced) = match tiers.probe(canonical, tiers.key(canonical), now) {
+        Ok(found) => found,
+        Err(absence) => return Probe::Miss(absence),
+    };
+    let (entry, synced) = match variant(&entry.value) {
+        Variant::Same => (entry, synced),
+        Variant::Of(variant) if variant == entry.canonical => (entry, synced),
         Variant::Of(variant) => match tiers.probe(&variant, tiers.key(&variant), now) {
-            Probe::Miss(Absence::Unknown) => Probe::Miss(Absence::Variant),
-            Probe::Hit(entry, _) if !answers(&entry.value) => Probe::Miss(Absence::Barred),
-            other => other,
+            Ok(found) => found,
+            Err(Absence::Unknown) => return Probe::Miss(Absence::Variant),
+            Err(absence) => return Probe::Miss(absence),
         },
-        Variant::Barred => Probe::Miss(Absence::Barred),
+        Variant::Barred => return Probe::Miss(Absence::Barred),
+    };
+    match usage(&entry, now) {
+        Usage::Answer => Probe::Hit(entry, synced),
+        Usage::Refresh => Probe::Refresh(entry, synced),
+        Usage::Ask => Probe::Miss(Absence::Stale),
+        Usage::Barred => Probe::Miss(Absence::Barred),
     }
 }
 
@@ -49,33 +57,48 @@ where
 {
     let arrival = tiers.instance().settings.clock.now();
     let mut canonical: Box<[u8]> = seeker.canonical().into();
-    let mut patience = PATIENCE;
+    let (mut patience, mut usable) = (PATIENCE, None);
     for _ in 0..ROUNDS {
         let key = tiers.key(&canonical);
         let begun = tiers.instance().coherence.begin();
-        let (entry, tier) = match tiers.join(key, begun, seeker) {
+        let (entry, tier, ahead) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
-                Followed::Shared(entry) => (entry, Tier::Flight),
+                Followed::Shared(entry) => (entry, Tier::Flight, None),
+                Followed::Failed(entry) if seeker.settles_for(&entry, tiers.now()) => {
+                    return Fetched::Fallback(entry);
+                }
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
-                Followed::Alone => break,
+                Followed::Alone | Followed::Failed(_) => break,
             },
-            Place::Ahead(lead) => match tiers.look(&canonical, key, begun).await {
-                Looked::Found(entry, tier) => {
-                    land(lead, &entry);
-                    (entry, tier)
-                }
-                Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, origin).await,
+            Place::Ahead(lead) => match tiers.look(&canonical, key, begun, seeker).await {
+                Looked::Found(entry, tier, grounds) => (entry, tier, Some((lead, grounds))),
+                Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, None, origin).await,
             },
         };
-        match seeker.variant(&entry.value) {
-            Variant::Of(variant) if variant != entry.canonical => canonical = variant,
-            Variant::Barred => break,
-            Variant::Of(_) | Variant::Same => return Fetched::Cached(entry, tier),
+        let next = Next::of(seeker, &entry, tiers.now());
+        match (&next, ahead) {
+            (Next::Ask, Some((lead, grounds))) => {
+                return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await;
+            }
+            (_, ahead) => land(ahead.and_then(|(lead, _)| lead), &entry),
+        }
+        match next {
+            Next::Look(variant) => canonical = variant,
+            Next::Answer => return Fetched::Cached(entry, tier),
+            Next::Refresh => {
+                tiers.refresh_beside(seeker, &entry, origin);
+                return Fetched::Cached(entry, tier);
+            }
+            Next::Ask => {
+                usable = Some(entry);
+                break;
+            }
+            Next::Barred => break,
         }
     }
     let begun = tiers.instance().coherence.begin();
-    tiers.ask(None, tiers.local_grounds(begun), absence, origin).await
+    tiers.ask(None, tiers.local_grounds(begun), absence, usable, origin).await
 }
 
 /// How often a request looks before it asks the origin by itself: primary key, variant, each once more after an invalidation.
@@ -88,7 +111,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::entry::{Encoded, Entry, Stamp, Undecodable};
+    use crate::entry::{Encoded, Span, Stamp, Undecodable};
     use crate::instance::{Instance, Settings};
     use crate::l1::L1Settings;
     use crate::tiers::Synced;
@@ -115,9 +138,11 @@ mod tests {
         let tiers = Tiers::new(Arc::new(instance), L1Settings::default());
         let now = tiers.instance().settings.clock.now();
         let entry = |canonical| {
-            Entry::new(Text("ann"), canonical, &[], Stamp::default(), now, Duration::from_secs(60))
+            let span = Span { born: now, lifetime: Duration::from_secs(60), keep: Duration::ZERO };
+            Entry::new(Text("ann"), canonical, &[], Stamp::default(), span)
         };
-        let look = |canonical: &[u8]| lookup_l1(&tiers, canonical, now, |_| Variant::Same, |_| true);
+        let look =
+            |canonical: &[u8]| lookup_l1(&tiers, canonical, now, |_| Variant::Same, |_, _| Usage::Answer);
         let collided = tiers.instance().settings.secrets.key(b"ben's");
         assert!(tiers.l1().insert(collided, Arc::new(entry(b"ann's"))));
         assert!(matches!(look(b"ben's"), Probe::Miss(Absence::Unknown)));

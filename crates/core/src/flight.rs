@@ -60,6 +60,8 @@ pub struct Takeoff {
 pub enum Landing<T> {
     /// With something to share.
     Landed(T),
+    /// The origin failed. Followers may settle for this, which is stale, or ask for themselves.
+    Failed(T),
     /// With something that must not be shared: every follower asks for itself.
     Unshareable,
     /// With knowledge that changes the key: every follower looks again.
@@ -145,6 +147,11 @@ impl<T> Lead<T> {
     /// Ends the flight with something to share.
     pub fn land(self, value: T) {
         self.end(Landing::Landed(value));
+    }
+
+    /// Ends the flight: the origin failed, and this is what there is instead.
+    pub fn failed(self, value: T) {
+        self.end(Landing::Failed(value));
     }
 
     /// Ends the flight: nobody may share what it brought.

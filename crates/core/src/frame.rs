@@ -3,7 +3,7 @@
 //! ```text
 //! offset  bytes  content
 //!      0      4  magic "FBAY"
-//!      4      1  version, 1
+//!      4      1  version, 2
 //!      5      1  flags, 0
 //!      6      4  length of the description, little-endian
 //!     10         the description: a MessagePack map with named fields
@@ -36,6 +36,7 @@
 //!     idents: vec![Ident::namespace(&secrets)],
 //!     born: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
 //!     lifetime: Duration::from_secs(60),
+//!     keep: Duration::from_secs(3600),
 //! };
 //! let value = Encoded { meta: Bytes::from_static(b"status and headers"), body: Bytes::from_static(b"hello") };
 //!
@@ -59,7 +60,7 @@ use crate::l2::Incarnation;
 use crate::tag::{Ident, MAX_IDENTS};
 
 /// The version that is written, and the only one that is read: a frame of another one is a miss, left where it is.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// What a frame says of its entry, beside the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Header {
     pub born: SystemTime,
     /// How long the value is fresh from then on; kept to the millisecond.
     pub lifetime: Duration,
+    /// How long it is kept beyond that; kept to the millisecond.
+    pub keep: Duration,
 }
 
 /// Why bytes are no frame, or a value makes none.
@@ -151,6 +154,7 @@ pub fn encode(
         idents: serde_bytes::Bytes::new(&idents),
         born: millis(header.born.duration_since(UNIX_EPOCH).unwrap_or_default()),
         lifetime: millis(header.lifetime),
+        keep: millis(header.keep),
         value: serde_bytes::Bytes::new(&value.meta),
     };
     let most = HEAD + META_ROOM + idents.len() + value.meta.len() + CHECKSUM;
@@ -250,6 +254,8 @@ struct Meta<'a> {
     born: u64,
     /// Milliseconds.
     lifetime: u64,
+    /// Milliseconds.
+    keep: u64,
     #[serde(borrow)]
     value: &'a serde_bytes::Bytes,
 }
@@ -278,6 +284,7 @@ impl<'a> Meta<'a> {
             idents: idents.iter().copied().map(Ident::from_bytes).collect(),
             born,
             lifetime: Duration::from_millis(self.lifetime),
+            keep: Duration::from_millis(self.keep),
         })
     }
 }
@@ -294,7 +301,7 @@ const HEAD: usize = 10;
 /// The length of the checksum.
 const CHECKSUM: usize = 16;
 const IDENT: usize = 16;
-/// The description without idents and value: names, markers and numbers take at most 101 bytes.
+/// The description without idents and value: names, markers and numbers take at most 115 bytes.
 const META_ROOM: usize = 128;
 /// The description is one map deep; what a later version adds may be a little deeper.
 const MAX_DEPTH: usize = 8;

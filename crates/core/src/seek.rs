@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
+use crate::entry::{Entry, Span, Stamp};
 use crate::tag::Idents;
 use crate::time::Moment;
 
@@ -15,6 +16,12 @@ pub trait Seeker<V>: Sync {
 
     /// Under which key this request finds its answer, when `value` was found for it.
     fn variant(&self, value: &V) -> Variant;
+
+    /// What this request may do with an entry that stands under its key.
+    fn usage(&self, entry: &Entry<V>, now: Moment) -> Usage;
+
+    /// Whether this request is content with an entry that is stale, after the origin has failed another one.
+    fn settles_for(&self, entry: &Entry<V>, now: Moment) -> bool;
 
     /// What is known to invalidate the answer before it is there: a flight that such an invalidation has hit is not joined.
     fn idents(&self) -> Idents;
@@ -42,8 +49,48 @@ pub enum Variant {
     Same,
     /// Under this canonical key.
     Of(Box<[u8]>),
-    /// Nowhere: it may not have this answer, or its key would be too long. The origin has to be asked.
+    /// Nowhere: its key would be too long. The origin has to be asked.
     Barred,
+}
+
+/// What a request may do with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Usage {
+    /// It is the answer.
+    Answer,
+    /// It is the answer, and is fetched anew beside that.
+    Refresh,
+    /// The origin has to be asked, with the entry at hand: to be validated, or to fall back on.
+    Ask,
+    /// None of it: the origin has to be asked as if there were no entry.
+    Barred,
+}
+
+/// What a request does next, having found an entry.
+pub(crate) enum Next {
+    /// Looks under the key of its variant.
+    Look(Box<[u8]>),
+    Answer,
+    Refresh,
+    Ask,
+    Barred,
+}
+
+impl Next {
+    pub(crate) fn of<V>(seeker: &impl Seeker<V>, entry: &Entry<V>, now: Moment) -> Self {
+        match seeker.variant(&entry.value) {
+            Variant::Barred => return Self::Barred,
+            Variant::Of(variant) if variant != entry.canonical => return Self::Look(variant),
+            Variant::Of(_) | Variant::Same => {}
+        }
+        match seeker.usage(entry, now) {
+            Usage::Answer => Self::Answer,
+            Usage::Refresh => Self::Refresh,
+            Usage::Ask => Self::Ask,
+            Usage::Barred => Self::Barred,
+        }
+    }
 }
 
 /// A way to the origin for one request.
@@ -51,8 +98,9 @@ pub trait Origin<V>: Send + 'static {
     /// What the requester gets as soon as it is there.
     type Reply: Send + 'static;
 
-    /// Asks the origin. Runs on a task of its own; a panic is passed on to the requester.
-    fn ask(self) -> impl Future<Output = (Self::Reply, Filling<V>)> + Send;
+    /// Asks the origin. What is `usable` is valid as far as is known, and may be validated or fallen back on. Runs on a task of
+    /// its own; a panic is passed on to the requester.
+    fn ask(self, usable: Option<Arc<Entry<V>>>) -> impl Future<Output = (Self::Reply, Filling<V>)> + Send;
 }
 
 /// What becomes of the origin's answer beside its delivery.
@@ -61,8 +109,11 @@ pub enum Filling<V> {
     Unstorable,
     /// It has told how the key is made; whoever waits for it looks again.
     LookAgain,
-    /// It is stored when it has arrived in full; `None` if it does not.
-    Storable(Pin<Box<dyn Future<Output = Option<Fill<V>>> + Send>>),
+    /// There is none worth sharing. Whoever waits for it may settle for this entry, which is stale.
+    Failed(Arc<Entry<V>>),
+    /// It is stored when it has arrived in full. The first of the fills is what the requester has asked for; none if nothing is
+    /// to be stored after all.
+    Storable(Pin<Box<dyn Future<Output = Vec<Fill<V>>> + Send>>),
 }
 
 impl<V> fmt::Debug for Filling<V> {
@@ -70,6 +121,7 @@ impl<V> fmt::Debug for Filling<V> {
         f.write_str(match self {
             Self::Unstorable => "Unstorable",
             Self::LookAgain => "LookAgain",
+            Self::Failed(_) => "Failed(..)",
             Self::Storable(_) => "Storable(..)",
         })
     }
@@ -86,10 +138,11 @@ pub struct Fill<V> {
     pub marker: Option<Marker<V>>,
     /// What invalidates it.
     pub idents: Idents,
-    /// When its age was zero.
-    pub born: Moment,
-    /// How long it is fresh from then on.
-    pub lifetime: Duration,
+    /// How old it is, how long it is fresh and how long it is kept.
+    pub span: Span,
+    /// For a value made from an entry that the origin has confirmed: that entry's stamp. What has been invalidated stays so,
+    /// whatever the origin says of a validator.
+    pub basis: Option<Stamp>,
 }
 
 /// A value that says how answers vary.

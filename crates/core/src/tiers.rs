@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use crate::coherence::{Begun, FrameVerdict, Serves};
-use crate::entry::{Entry, Stamp, Stored};
+use crate::entry::{Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
 use crate::flight::{Crew, Flights, Follower, Joined, Landing, Lead, Takeoff};
 use crate::frame::{self, Header};
@@ -19,15 +19,17 @@ use crate::instance::{Instance, Remote};
 use crate::key::Key;
 use crate::l1::{L1, L1Settings};
 use crate::l2::{Incarnation, Lookup, Position, Store, Stored as StoreResult};
-use crate::seek::{Filling, Marker, Origin, Seeker, Sharing};
+use crate::seek::{Fill, Filling, Marker, Next, Origin, Seeker, Sharing};
 use crate::tag::Idents;
 use crate::time::Moment;
 
 /// What L1 had.
 #[derive(Debug)]
 pub enum Probe<V> {
-    /// A fresh and valid entry, and whether the instance is in sync with L2.
+    /// A valid entry that is the answer, and whether the instance is in sync with L2.
     Hit(Arc<Entry<V>>, Synced),
+    /// The same, but it is to be fetched anew as well.
+    Refresh(Arc<Entry<V>>, Synced),
     /// Nothing to serve.
     Miss(Absence),
 }
@@ -48,7 +50,7 @@ pub enum Absence {
     Unknown,
     /// There is something, but not for these request fields.
     Variant,
-    /// It has expired.
+    /// It has expired, or the request wants it validated.
     Stale,
     /// It has been invalidated.
     Invalidated,
@@ -62,6 +64,8 @@ pub enum Absence {
 pub enum Fetched<V, O: Origin<V>> {
     /// With an entry.
     Cached(Arc<Entry<V>>, Tier),
+    /// With an entry that is stale, since the origin failed another request for the same.
+    Fallback(Arc<Entry<V>>),
     /// By the origin, because of this.
     Origin(O::Reply, Absence),
     /// Not yet: the request's key is made otherwise than it thought. The origin was not asked.
@@ -74,6 +78,14 @@ pub struct Tiers<V> {
     l1: L1<V>,
     flights: Flights<Arc<Entry<V>>>,
     nested: Flights<Arc<Entry<V>>>,
+}
+
+/// A flight that fetches anew what is being served.
+#[derive(Debug)]
+pub struct Refreshing<V> {
+    lead: Lead<Arc<Entry<V>>>,
+    key: Key,
+    begun: Begun,
 }
 
 /// What a fill rests on.
@@ -91,13 +103,14 @@ pub(crate) enum Place<V> {
 
 pub(crate) enum Followed<V> {
     Shared(Arc<Entry<V>>),
+    Failed(Arc<Entry<V>>),
     Again,
     LookAgain,
     Alone,
 }
 
 pub(crate) enum Looked<V> {
-    Found(Arc<Entry<V>>, Tier),
+    Found(Arc<Entry<V>>, Tier, Grounds),
     Nothing(Grounds),
 }
 
@@ -122,31 +135,49 @@ impl<V: Stored> Tiers<V> {
         &self.l1
     }
 
+    /// This moment, on the instance's clock.
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.instance.settings.clock.now()
+    }
+
     /// The hash of a canonical key.
     #[inline]
     pub(crate) fn key(&self, canonical: &[u8]) -> Key {
         self.instance.settings.secrets.key(canonical)
     }
 
-    /// One look into L1.
+    /// One look into L1: a valid entry, fresh or not, or why there is none.
     #[inline]
-    pub(crate) fn probe(&self, canonical: &[u8], key: Key, now: Moment) -> Probe<V> {
-        let Some(entry) = self.l1.get(&key) else { return Probe::Miss(Absence::Unknown) };
+    pub(crate) fn probe(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        now: Moment,
+    ) -> Result<(Arc<Entry<V>>, Synced), Absence> {
+        let Some(entry) = self.l1.get(&key) else { return Err(Absence::Unknown) };
         if *entry.canonical != *canonical {
-            return Probe::Miss(Absence::Unknown);
+            return Err(Absence::Unknown);
         }
-        if !entry.is_fresh(now) {
-            return Probe::Miss(Absence::Stale);
+        if !entry.is_kept(now) {
+            return Err(Absence::Stale);
         }
         match self.instance.coherence.serves(&entry, now) {
-            Serves::Synced => Probe::Hit(entry, Synced::Yes),
-            Serves::Unsynced => Probe::Hit(entry, Synced::No),
-            Serves::Lapsed => Probe::Miss(Absence::Lapsed),
+            Serves::Synced => Ok((entry, Synced::Yes)),
+            Serves::Unsynced => Ok((entry, Synced::No)),
+            Serves::Lapsed => Err(Absence::Lapsed),
             Serves::Invalidated => {
                 self.l1.remove(&key);
-                Probe::Miss(Absence::Invalidated)
+                Err(Absence::Invalidated)
             }
         }
+    }
+
+    /// Whether an entry that was found earlier has not been invalidated since, as far as the instance knows.
+    #[must_use]
+    pub fn is_valid(&self, entry: &Entry<V>) -> bool {
+        let now = self.instance.settings.clock.now();
+        matches!(self.instance.coherence.serves(entry, now), Serves::Synced | Serves::Unsynced)
     }
 
     pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {
@@ -183,35 +214,68 @@ impl<V: Stored> Tiers<V> {
                 let good = began.at > arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
                 if good { Followed::Shared(entry) } else { Followed::Again }
             }
+            Ok(Landing::Failed(entry)) if self.is_valid(&entry) => Followed::Failed(entry),
             Ok(Landing::LookAgain) => Followed::LookAgain,
             Ok(Landing::Abandoned) if *patience > 0 => {
                 *patience -= 1;
                 Followed::Again
             }
-            Ok(Landing::Abandoned | Landing::Unshareable) | Err(_) => Followed::Alone,
+            Ok(Landing::Abandoned | Landing::Unshareable | Landing::Failed(_)) | Err(_) => Followed::Alone,
         }
     }
 
-    /// L1 once more, since another flight may just have ended, then L2.
-    pub(crate) async fn look(&self, canonical: &[u8], key: Key, begun: Begun) -> Looked<V> {
-        let now = self.instance.settings.clock.now();
-        if let Probe::Hit(entry, _) = self.probe(canonical, key, now) {
-            return Looked::Found(entry, Tier::L1);
-        }
-        let local = self.local_grounds(begun);
-        let Some(remote) = &self.instance.remote else { return Looked::Nothing(local) };
-        let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
-        let Ok(found) = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await else {
-            return Looked::Nothing(local);
+    /// L1 once more, since another flight may just have ended, then L2. Unless L1 has what the request needs, the younger
+    /// of what the two have.
+    pub(crate) async fn look<S: Seeker<V>>(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        seeker: &S,
+    ) -> Looked<V> {
+        self.look_for(canonical, key, begun, |entry, now| !matches!(Next::of(seeker, entry, now), Next::Ask))
+            .await
+    }
+
+    async fn look_for(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        suffices: impl FnOnce(&Entry<V>, Moment) -> bool,
+    ) -> Looked<V> {
+        let now = self.now();
+        let grounds = self.local_grounds(begun);
+        let here = self.probe(canonical, key, now).ok().map(|(entry, _)| entry);
+        let here = match here {
+            Some(entry) if suffices(&entry, now) => return Looked::Found(entry, Tier::L1, grounds),
+            here => here,
         };
-        let Some(position) = self.take_in(begun, &found) else { return Looked::Nothing(local) };
-        match found.frame {
-            Some(frame) => match self.promote(remote, canonical, begun, position, &frame).await {
-                Some(entry) => Looked::Found(self.keep(key, entry), Tier::L2),
-                None => Looked::Nothing(grounds_at(position, begun)),
-            },
-            None => Looked::Nothing(grounds_at(position, begun)),
+        let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
+        match (here, there) {
+            (Some(here), Some(there)) if there.born <= here.born => Looked::Found(here, Tier::L1, grounds),
+            (_, Some(there)) => Looked::Found(self.keep(key, there), Tier::L2, grounds),
+            (Some(here), None) => Looked::Found(here, Tier::L1, grounds),
+            (None, None) => Looked::Nothing(grounds),
         }
+    }
+
+    /// L2. `None` when it says nothing, or nothing that can be built on.
+    async fn look_there(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+    ) -> Option<(Grounds, Option<Entry<V>>)> {
+        let remote = self.instance.remote.as_ref()?;
+        let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
+        let found = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await.ok()?;
+        let position = self.take_in(begun, &found)?;
+        let entry = match found.frame {
+            Some(frame) => self.promote(remote, canonical, begun, position, &frame).await,
+            None => None,
+        };
+        Some((grounds_at(position, begun), entry))
     }
 
     /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
@@ -239,7 +303,7 @@ impl<V: Stored> Tiers<V> {
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
             .ok()?;
         let age = settings.clock.wall().duration_since(header.born).unwrap_or_default();
-        if age >= header.lifetime {
+        if age >= header.lifetime.saturating_add(header.keep) {
             return None;
         }
         let framed = Position { incarnation: header.incarnation, seq: header.stamp };
@@ -258,7 +322,8 @@ impl<V: Stored> Tiers<V> {
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
             .ok()?;
         let born = settings.clock.now().before(age);
-        Some(Entry::new(value, canonical, &header.idents, stamp, born, header.lifetime))
+        let span = Span { born, lifetime: header.lifetime, keep: header.keep };
+        Some(Entry::new(value, canonical, &header.idents, stamp, span))
     }
 
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
@@ -278,13 +343,14 @@ impl<V: Stored> Tiers<V> {
         lead: Option<Lead<Arc<Entry<V>>>>,
         grounds: Grounds,
         absence: Absence,
+        usable: Option<Arc<Entry<V>>>,
         origin: O,
     ) -> Fetched<V, O> {
         let (reply, answered) = oneshot::channel();
         let crew = lead.as_ref().map(Lead::crew);
         let tiers = Arc::clone(self);
         let task = async move {
-            let (answer, filling) = origin.ask().await;
+            let (answer, filling) = origin.ask(usable).await;
             // A requester that has gone does not stop those who wait for the fill.
             drop(reply.send(answer));
             tiers.fill(lead, grounds, filling).await;
@@ -307,27 +373,91 @@ impl<V: Stored> Tiers<V> {
     async fn fill(&self, lead: Option<Lead<Arc<Entry<V>>>>, grounds: Grounds, filling: Filling<V>) {
         let filling = match filling {
             Filling::Storable(filling) => filling,
+            Filling::Failed(entry) => return lead.map_or((), |lead| lead.failed(entry)),
             Filling::Unstorable => return lead.map_or((), Lead::unshareable),
             Filling::LookAgain => return lead.map_or((), Lead::look_again),
         };
-        let Ok(Some(fill)) = tokio::time::timeout(self.instance.settings.max_fill, filling).await else {
-            return drop(lead);
-        };
-        let (stamp, born, lifetime) = (grounds.stamp, fill.born, fill.lifetime);
-        let marker = fill.marker.map(|Marker { value, canonical }| {
-            let idents = Idents::new(&self.instance.settings.secrets);
-            let marker = Entry::new(value, &canonical, idents.as_slice(), stamp, born, lifetime);
-            let key = self.key(&canonical);
-            (key, self.keep(key, marker))
-        });
-        let key = self.key(&fill.canonical);
-        let entry = Entry::new(fill.value, &fill.canonical, fill.idents.as_slice(), stamp, born, lifetime);
-        let entry = self.keep(key, entry);
-        land(lead, &entry);
-        if let Some((key, marker)) = marker {
-            self.store(grounds, key, &marker).await;
+        let fills = tokio::time::timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default();
+        let mut kept = Vec::with_capacity(2);
+        let mut lead = lead;
+        for fill in fills {
+            let entry = self.take_up(grounds, fill, &mut kept);
+            // The first is what the flight is about.
+            land(lead.take(), &entry);
         }
-        self.store(grounds, key, &entry).await;
+        drop(lead);
+        for (key, entry) in kept {
+            self.store(grounds, key, &entry).await;
+        }
+    }
+
+    /// Makes entries of a fill, and keeps them in L1.
+    fn take_up(
+        &self,
+        grounds: Grounds,
+        fill: Fill<V>,
+        kept: &mut Vec<(Key, Arc<Entry<V>>)>,
+    ) -> Arc<Entry<V>> {
+        let stamp = fill.basis.unwrap_or(grounds.stamp);
+        if let Some(Marker { value, canonical }) = fill.marker {
+            let idents = Idents::new(&self.instance.settings.secrets);
+            let marker = Entry::new(value, &canonical, idents.as_slice(), grounds.stamp, fill.span);
+            let key = self.key(&canonical);
+            kept.push((key, self.keep(key, marker)));
+        }
+        let key = self.key(&fill.canonical);
+        let entry = Entry::new(fill.value, &fill.canonical, fill.idents.as_slice(), stamp, fill.span);
+        let entry = self.keep(key, entry);
+        kept.push((key, Arc::clone(&entry)));
+        entry
+    }
+
+    /// The lead of a flight for an entry that is being served already, unless one is under way. To be given to
+    /// [`refresh`](Self::refresh).
+    #[must_use]
+    pub fn lead_refresh<S: Seeker<V>>(&self, seeker: &S, entry: &Entry<V>) -> Option<Refreshing<V>> {
+        let key = self.key(&entry.canonical);
+        let flights = if seeker.sharing() == Sharing::Nested { &self.nested } else { &self.flights };
+        let begun = self.instance.coherence.begin();
+        let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
+        match flights.join(key, now, |_| true) {
+            Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
+            Joined::Follow(_) => None,
+        }
+    }
+
+    /// Fetches an entry anew while it is being served: from L2 if another instance was faster, else from the origin. What the
+    /// origin replies is dropped once it is stored.
+    ///
+    /// # Cancel safety
+    /// When dropped, the flight is over and the next request begins another.
+    pub async fn refresh<O: Origin<V>>(&self, refreshing: Refreshing<V>, entry: Arc<Entry<V>>, origin: O) {
+        let Refreshing { lead, key, begun } = refreshing;
+        let looked = self.look_for(&entry.canonical, key, begun, Entry::is_fresh).await;
+        let (usable, grounds) = match looked {
+            Looked::Found(found, ..) if found.is_fresh(self.now()) => return lead.land(found),
+            Looked::Found(found, _, grounds) => (found, grounds),
+            Looked::Nothing(grounds) => (entry, grounds),
+        };
+        // Nobody waits for the reply, so nobody would end a fetch that hangs.
+        let asked = tokio::time::timeout(self.instance.settings.max_fill, origin.ask(Some(usable))).await;
+        if let Ok((reply, filling)) = asked {
+            drop(reply);
+            self.fill(Some(lead), grounds, filling).await;
+        }
+    }
+
+    /// Fetches an entry anew on a task of its own, unless that is under way.
+    pub(crate) fn refresh_beside<S, O>(self: &Arc<Self>, seeker: &S, entry: &Arc<Entry<V>>, origin: O)
+    where
+        S: Seeker<V>,
+        O: Origin<V>,
+    {
+        if let Some(refreshing) = self.lead_refresh(seeker, entry) {
+            let (tiers, entry) = (Arc::clone(self), Arc::clone(entry));
+            let refresh = async move { tiers.refresh(refreshing, entry, origin).await };
+            tokio::spawn(refresh.in_current_span());
+        }
     }
 
     /// Offers an entry to L2.
@@ -339,7 +469,7 @@ impl<V: Stored> Tiers<V> {
             return self.instance.recorder.observe(&Event::NotStored("invalidated"));
         }
         let age = entry.age(settings.clock.now());
-        let ttl = entry.lifetime.min(settings.max_lifetime).saturating_sub(age);
+        let ttl = entry.lifetime.saturating_add(entry.keep).min(settings.max_lifetime).saturating_sub(age);
         let wall = settings.clock.wall();
         let header = Header {
             incarnation,
@@ -347,6 +477,7 @@ impl<V: Stored> Tiers<V> {
             idents: entry.idents.to_vec(),
             born: wall.checked_sub(age).unwrap_or(std::time::UNIX_EPOCH),
             lifetime: entry.lifetime,
+            keep: entry.keep,
         };
         let frame = entry.value.encode().map_err(|error| error.0).and_then(|value| {
             frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.max_frame)

@@ -28,6 +28,7 @@ fn header() -> Header {
         idents: vec![Ident::from_bytes(*b"ident-number-one"), Ident::from_bytes([0xff; 16])],
         born: UNIX_EPOCH + Duration::from_millis(1_763_712_000_123),
         lifetime: Duration::from_millis(60_500),
+        keep: Duration::from_millis(3_600_000),
     }
 }
 
@@ -49,7 +50,7 @@ fn decode(bytes: &[u8]) -> Result<(Header, Encoded), FrameError> {
 /// A frame around any description, sealed as docs/wire.md says: written anew so that the format is checked twice.
 fn sealed(meta: &[u8], body: &[u8]) -> Vec<u8> {
     let secrets = secrets();
-    let mut bytes = b"FBAY\x01\x00".to_vec();
+    let mut bytes = b"FBAY\x02\x00".to_vec();
     bytes.extend(u32::try_from(meta.len()).unwrap().to_le_bytes());
     bytes.extend(meta);
     bytes.extend(body);
@@ -73,6 +74,7 @@ fn fields() -> Vec<(&'static str, Vec<u8>)> {
         ("idents", bin(&idents)),
         ("born", uint(1_763_712_000_123)),
         ("lifetime", uint(60_500)),
+        ("keep", uint(3_600_000)),
         ("value", bin(&value().meta)),
     ]
 }
@@ -88,15 +90,15 @@ fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 #[test]
-fn a_frame_of_version_1_decodes_and_encodes_byte_for_byte() {
-    let golden = include_bytes!("golden/frame-v1.bin");
+fn a_frame_of_version_2_decodes_and_encodes_byte_for_byte() {
+    let golden = include_bytes!("golden/frame-v2.bin");
     assert_eq!(decode(golden), Ok((header(), value())));
     assert_eq!(encode(&header(), &value()), golden[..]);
 }
 
 #[test]
-fn a_frame_of_version_1_under_a_secret_decodes_and_encodes_byte_for_byte() {
-    let golden = include_bytes!("golden/frame-v1-secret.bin");
+fn a_frame_of_version_2_under_a_secret_decodes_and_encodes_byte_for_byte() {
+    let golden = include_bytes!("golden/frame-v2-secret.bin");
     let secrets = Secrets::new("golden", Some(b"a secret of the test's own"));
     assert_eq!(frame::decode(&secrets, KEY, golden, MAX_LEN), Ok((header(), value())));
     assert_eq!(frame::encode(&secrets, KEY, &header(), &value(), MAX_LEN).unwrap(), golden[..]);
@@ -277,6 +279,7 @@ proptest! {
         idents in prop::collection::vec(any::<[u8; 16]>().prop_map(Ident::from_bytes), 0..=MAX_IDENTS),
         born in 0..1u64 << 45,
         lifetime in 0..1u64 << 45,
+        keep in 0..1u64 << 45,
         meta in prop::collection::vec(any::<u8>(), 0..600),
         body in prop::collection::vec(any::<u8>(), 0..4000),
     ) {
@@ -286,6 +289,7 @@ proptest! {
             idents,
             born: UNIX_EPOCH + Duration::from_millis(born),
             lifetime: Duration::from_millis(lifetime),
+            keep: Duration::from_millis(keep),
         };
         let value = Encoded { meta: meta.into(), body: body.into() };
         prop_assert_eq!(decode(&encode(&header, &value)), Ok((header, value)));
@@ -294,7 +298,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(decode(&bytes).is_err());
-        let behind_the_magic = [b"FBAY\x01\x00", &bytes[..]].concat();
+        let behind_the_magic = [b"FBAY\x02\x00", &bytes[..]].concat();
         prop_assert!(decode(&behind_the_magic).is_err());
     }
 

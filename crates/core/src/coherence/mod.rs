@@ -23,7 +23,8 @@
 //! idents.tag(&secrets, "article:42")?;
 //!
 //! let stamp = coherence.begin().stamp;
-//! let entry = Entry::new("body", b"key", idents.as_slice(), stamp, Moment::default(), Duration::from_secs(60));
+//! let span = Span { lifetime: Duration::from_secs(60), ..Span::default() };
+//! let entry = Entry::new("body", b"key", idents.as_slice(), stamp, span);
 //! assert_eq!(coherence.serves(&entry, Moment::default()), Serves::Synced);
 //!
 //! coherence.taint(&Tag("article:42").idents(&secrets)?, Moment::default());

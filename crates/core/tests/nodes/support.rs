@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_core::entry::{Encoded, Seq, Stored, Undecodable};
+use forebay_core::entry::{Encoded, Entry, Seq, Span, Stored, Undecodable};
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
@@ -14,7 +14,7 @@ use forebay_core::l2::{
     Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store,
     Stored as StoreResult,
 };
-use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Variant};
+use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::{Ident, Idents, Tag};
 use forebay_core::tiers::{Fetched, Probe, Synced, Tiers};
 use forebay_core::time::{Clock, Moment};
@@ -133,10 +133,16 @@ impl Node {
     pub(crate) fn peek(&self, key: &str) -> Option<Got> {
         let ask = Ask::new(key, None);
         let now = self.tiers.instance().settings().clock.now();
-        match lookup_l1(&self.tiers, ask.canonical(), now, |value| ask.variant(value), |_| true) {
+        match lookup_l1(
+            &self.tiers,
+            ask.canonical(),
+            now,
+            |value| ask.variant(value),
+            |entry, now| ask.usage(entry, now),
+        ) {
             Probe::Hit(entry, Synced::Yes) => Some((entry.value.version, From::L1)),
             Probe::Hit(entry, Synced::No) => Some((entry.value.version, From::Unsynced)),
-            Probe::Miss(_) => None,
+            Probe::Refresh(..) | Probe::Miss(_) => None,
         }
     }
 
@@ -144,10 +150,16 @@ impl Node {
     pub(crate) async fn request(&self, key: &str, language: Option<&'static str>) -> Got {
         let ask = Ask::new(key, language);
         let now = self.tiers.instance().settings().clock.now();
-        let absence = match lookup_l1(&self.tiers, ask.canonical(), now, |value| ask.variant(value), |_| true)
-        {
+        let absence = match lookup_l1(
+            &self.tiers,
+            ask.canonical(),
+            now,
+            |value| ask.variant(value),
+            |entry, now| ask.usage(entry, now),
+        ) {
             Probe::Hit(entry, Synced::Yes) => return (entry.value.version, From::L1),
             Probe::Hit(entry, Synced::No) => return (entry.value.version, From::Unsynced),
+            Probe::Refresh(..) => unreachable!("these requests never say so"),
             Probe::Miss(absence) => absence,
         };
         let takes = Random(now.as_nanos()).below(self.origin_takes + 1) * MS;
@@ -156,6 +168,7 @@ impl Node {
             Fetched::Cached(entry, Tier::L2) => (entry.value.version, From::L2),
             Fetched::Cached(entry, Tier::Flight) => (entry.value.version, From::Flight),
             Fetched::Cached(entry, _) => (entry.value.version, From::L1),
+            Fetched::Fallback(entry) => (entry.value.version, From::Flight),
             Fetched::Origin(version, _) => (version, From::Origin),
             Fetched::LookAgain(_) => unreachable!("this origin never says so"),
         }
@@ -274,6 +287,14 @@ impl Seeker<Toy> for Ask {
         }
     }
 
+    fn usage(&self, entry: &Entry<Toy>, now: Moment) -> Usage {
+        if entry.is_fresh(now) { Usage::Answer } else { Usage::Ask }
+    }
+
+    fn settles_for(&self, _: &Entry<Toy>, _: Moment) -> bool {
+        false
+    }
+
     fn idents(&self) -> Idents {
         let mut idents = Idents::new(&secrets());
         idents.tag(&secrets(), &self.key).expect("tags of tests are short");
@@ -296,7 +317,7 @@ struct Call {
 impl Origin<Toy> for Call {
     type Reply = u64;
 
-    async fn ask(self) -> (u64, Filling<Toy>) {
+    async fn ask(self, _: Option<Arc<Entry<Toy>>>) -> (u64, Filling<Toy>) {
         let Self { ask, origin, takes, clock } = self;
         let version = origin.answer(&ask.key).await.version;
         if !takes.is_zero() {
@@ -314,10 +335,10 @@ impl Origin<Toy> for Call {
                 canonical: canonical.into(),
             }),
             idents: ask.idents(),
-            born: clock.now(),
-            lifetime: Duration::from_secs(3600),
+            span: Span { born: clock.now(), lifetime: Duration::from_secs(3600), keep: Duration::ZERO },
+            basis: None,
         };
-        (version, Filling::Storable(Box::pin(async { Some(fill) })))
+        (version, Filling::Storable(Box::pin(async { vec![fill] })))
     }
 }
 

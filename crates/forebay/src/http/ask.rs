@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use forebay_core::entry::{Entry, Span};
 use forebay_core::seek::{Fill, Filling, Marker, Origin, Sharing};
 use forebay_core::tag::Idents;
 use forebay_policy::age::Times;
@@ -59,7 +60,7 @@ where
 {
     type Reply = Result<Response<ResponseBody<R>>, S::Error>;
 
-    async fn ask(self) -> (Self::Reply, Filling<Kept>) {
+    async fn ask(self, _: Option<Arc<Entry<Kept>>>) -> (Self::Reply, Filling<Kept>) {
         let Self { wanted, scope, mut parts, body, mut inner } = self;
         let judge = Judge::before(wanted, scope, &mut parts);
         let answer = match inner.call(Request::from_parts(parts, body)).await {
@@ -273,7 +274,11 @@ struct Plan {
 }
 
 impl Plan {
-    async fn carry_out(self: Box<Self>, whole: impl Future<Output = Option<Bytes>>) -> Option<Fill<Kept>> {
+    async fn carry_out(self: Box<Self>, whole: impl Future<Output = Option<Bytes>>) -> Vec<Fill<Kept>> {
+        self.fill(whole).await.into_iter().collect()
+    }
+
+    async fn fill(self: Box<Self>, whole: impl Future<Output = Option<Bytes>>) -> Option<Fill<Kept>> {
         let clock = &self.wanted.hub.tiers.instance().settings().clock;
         let born = clock.now().before(self.lifetime.initial_age);
         let body = whole.await?;
@@ -292,8 +297,8 @@ impl Plan {
             canonical: self.canonical,
             marker,
             idents: self.idents,
-            born,
-            lifetime: self.lifetime.freshness,
+            span: Span { born, lifetime: self.lifetime.freshness, keep: std::time::Duration::ZERO },
+            basis: None,
         })
     }
 }

@@ -76,9 +76,9 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let credentials = credentials(hub, &route, &partition, facts, &parts.headers);
     let now = hub.tiers.instance().settings().clock.now();
     let seeker = Seeking { canonical: canonical.bytes(), headers: &parts.headers, credentials };
-    let (variant, answers) = (|value: &_| seeker.variant(value), |value: &_| seeker.answers(value));
-    match lookup_l1(&hub.tiers, canonical.bytes(), now, variant, answers) {
-        Probe::Hit(entry, synced) => {
+    let (variant, usage) = (|value: &_| seeker.variant(value), |entry: &_, now| seeker.usage(entry, now));
+    match lookup_l1(&hub.tiers, canonical.bytes(), now, variant, usage) {
+        Probe::Hit(entry, synced) | Probe::Refresh(entry, synced) => {
             let client = Client { method: &parts.method, headers: &parts.headers, facts };
             Begun::Answer(hit(hub, &route, &entry, client, synced, now))
         }
@@ -177,6 +177,11 @@ where
         Fetched::Origin(answer, absence) => {
             wanted.route.meters.miss(absence_str(absence));
             answer
+        }
+        Fetched::Fallback(entry) => {
+            let now = hub.tiers.instance().settings().clock.now();
+            let client = Client { method: &wanted.method, headers: &wanted.headers, facts: wanted.facts };
+            Ok(respond(&hub, &entry, client, Outcome::Hit, "stale", now))
         }
         Fetched::Cached(entry, tier) => {
             wanted.route.meters.hit(tier, true);

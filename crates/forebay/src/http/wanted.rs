@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use forebay_core::seek::{Seeker, Sharing, Variant};
+use forebay_core::entry::Entry;
+use forebay_core::seek::{Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::{Idents, TargetError};
 use forebay_core::tiers::Absence;
+use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::reuse::Reusable;
@@ -56,6 +58,15 @@ impl Seeker<Kept> for Wanted {
         Seeking { canonical, headers, credentials: self.credentials }.variant(value)
     }
 
+    fn usage(&self, entry: &Entry<Kept>, now: Moment) -> Usage {
+        let (canonical, headers) = (&self.canonical, &self.headers);
+        Seeking { canonical, headers, credentials: self.credentials }.usage(entry, now)
+    }
+
+    fn settles_for(&self, _: &Entry<Kept>, _: Moment) -> bool {
+        false
+    }
+
     fn idents(&self) -> Idents {
         // A URL that cannot be named cannot be invalidated by name either.
         let namespace = || Idents::new(&self.hub.tiers.instance().settings().secrets);
@@ -79,7 +90,6 @@ impl Seeking<'_> {
     pub(super) fn variant(&self, value: &Kept) -> Variant {
         let vary = match value {
             Kept::Varies(vary, _) => vary,
-            Kept::Response(_) if !self.answers(value) => return Variant::Barred,
             Kept::Response(response) => &response.vary,
         };
         if vary.is_empty() {
@@ -88,12 +98,18 @@ impl Seeking<'_> {
         key::variant(self.canonical, vary, self.headers).map_or(Variant::Barred, Variant::Of)
     }
 
-    /// Whether a request with these credentials may have `value` as its answer.
+    /// What this request may do with an entry under its key.
     #[inline]
-    pub(super) fn answers(&self, value: &Kept) -> bool {
-        match value {
-            Kept::Varies(..) => false,
-            Kept::Response(response) => response.lifetime.answers(self.credentials) == Reusable::Yes,
+    pub(super) fn usage(&self, entry: &Entry<Kept>, now: Moment) -> Usage {
+        match &entry.value {
+            Kept::Response(response) if response.lifetime.answers(self.credentials) == Reusable::Yes => {
+                if entry.is_fresh(now) {
+                    Usage::Answer
+                } else {
+                    Usage::Ask
+                }
+            }
+            _ => Usage::Barred,
         }
     }
 }
