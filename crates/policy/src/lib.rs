@@ -74,6 +74,12 @@ pub mod reuse;
 
 pub mod validate;
 
+pub mod update;
+
+pub mod range;
+
+pub mod partial;
+
 pub mod invalidate;
 
 pub mod status;

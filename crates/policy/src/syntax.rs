@@ -1,5 +1,7 @@
 //! The pieces of HTTP's grammar that several modules read, on bytes.
 
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
 /// The greatest number of seconds any rule works with: 2^31, over 68 years.
 pub(crate) const MAX_SECONDS: u32 = 1 << 31;
 
@@ -66,4 +68,79 @@ pub(crate) fn delta_seconds(bytes: &[u8]) -> Option<u32> {
         .iter()
         .fold(0_u32, |seconds, digit| seconds.saturating_mul(10).saturating_add(u32::from(digit - b'0')));
     Some(seconds.min(MAX_SECONDS))
+}
+
+/// An entity tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntityTag<'a> {
+    opaque: &'a [u8],
+    strength: Strength,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strength {
+    Weak,
+    Strong,
+}
+
+impl<'a> EntityTag<'a> {
+    /// Reads a value that is one entity tag and nothing else.
+    pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = Self::split(trim_ows(value))?;
+        rest.is_empty().then_some(tag)
+    }
+
+    /// Splits an entity tag from the front of what may be a list.
+    pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (strength, quoted) = match bytes.strip_prefix(b"W/") {
+            Some(quoted) => (Strength::Weak, quoted),
+            None => (Strength::Strong, bytes),
+        };
+        let opaque = quoted.strip_prefix(b"\"")?;
+        let end = opaque.iter().position(|&byte| byte == b'"')?;
+        let (opaque, rest) = opaque.split_at_checked(end)?;
+        let is_etagc = |byte: &u8| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..);
+        opaque.iter().all(is_etagc).then_some((Self { opaque, strength }, rest.get(1..)?))
+    }
+
+    pub(crate) fn is_strong(self) -> bool {
+        self.strength == Strength::Strong
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3.2
+    //# two entity tags are equivalent if their opaque-tags match character-by-character, regardless of
+    //# either or both being tagged as "weak".
+    pub(crate) fn weakly_equals(self, other: Self) -> bool {
+        self.opaque == other.opaque
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3.2
+    //# two entity tags are equivalent if both are not weak and their opaque-tags match
+    //# character-by-character.
+    pub(crate) fn strongly_equals(self, other: Self) -> bool {
+        self.is_strong() && other.is_strong() && self.opaque == other.opaque
+    }
+}
+
+/// The entity tag of a response; nothing when it has none, or several, or one that is no entity tag.
+pub(crate) fn entity_tag(fields: &HeaderMap) -> Option<EntityTag<'_>> {
+    EntityTag::parse(single(fields, &header::ETAG)?.as_bytes())
+}
+
+/// The value of a field that has exactly one line.
+pub(crate) fn single<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = fields.get_all(name).iter();
+    let first = lines.next()?;
+    lines.next().is_none().then_some(first)
+}
+
+/// Reads a number of bytes; `None` when it is something other than digits, or more than there can be.
+pub(crate) fn digits(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |number, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }

@@ -26,7 +26,7 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::age::{date, single_date};
-use crate::syntax::trim_ows;
+use crate::syntax::{EntityTag, entity_tag, trim_ows};
 
 /// The client's conditions that the cache answers itself, to be taken out of a fetch whose answer may be stored: a 304
 /// from the origin would leave nothing to store.
@@ -82,7 +82,7 @@ fn any_tag_matches(request: &HeaderMap, stored: &HeaderMap) -> bool {
     if lines().all(|line| trim_ows(line) == b"*") {
         return lines().count() == 1;
     }
-    let Some(own) = stored_tag(stored) else { return false };
+    let Some(own) = entity_tag(stored) else { return false };
     let mut found = false;
     for tag in lines().flat_map(tags) {
         match tag {
@@ -90,22 +90,15 @@ fn any_tag_matches(request: &HeaderMap, stored: &HeaderMap) -> bool {
             //# A recipient MUST use the weak comparison function when comparing entity tags for If-None-Match (
             //# Section 8.8.3.2), since weak entity tags can be used for cache validation even if there have been
             //# changes to the representation data.
-            Some(opaque) => found |= opaque == own,
+            Some(tag) => found |= tag.weakly_equals(own),
             None => return false,
         }
     }
     found
 }
 
-/// The opaque part of the stored response's entity tag, if it has exactly one.
-fn stored_tag(stored: &HeaderMap) -> Option<&[u8]> {
-    let mut lines = stored.get_all(ETAG).iter();
-    let (opaque, rest) = entity_tag(trim_ows(lines.next()?.as_bytes()))?;
-    (rest.is_empty() && lines.next().is_none()).then_some(opaque)
-}
-
-/// Iterates over the opaque parts of a list of entity tags; `None` where the list is broken, which ends it.
-fn tags(line: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+/// Iterates over a list of entity tags; `None` where the list is broken, which ends it.
+fn tags(line: &[u8]) -> impl Iterator<Item = Option<EntityTag<'_>>> {
     let mut rest = line;
     std::iter::from_fn(move || {
         while let [b',' | b' ' | b'\t', tail @ ..] = rest {
@@ -114,22 +107,13 @@ fn tags(line: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
         if rest.is_empty() {
             return None;
         }
-        let tag = entity_tag(rest).and_then(|(opaque, tail)| {
+        let split = EntityTag::split(rest).and_then(|(tag, tail)| {
             let tail = trim_ows(tail);
-            (tail.is_empty() || tail.starts_with(b",")).then_some((opaque, tail))
+            (tail.is_empty() || tail.starts_with(b",")).then_some((tag, tail))
         });
-        rest = tag.map_or(&[], |(_, tail)| tail);
-        Some(tag.map(|(opaque, _)| opaque))
+        rest = split.map_or(&[], |(_, tail)| tail);
+        Some(split.map(|(tag, _)| tag))
     })
-}
-
-/// Splits an entity tag from the front: its opaque part without quotes and weakness, and what follows.
-fn entity_tag(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let opaque = bytes.strip_prefix(b"W/").unwrap_or(bytes).strip_prefix(b"\"")?;
-    let end = opaque.iter().position(|&byte| byte == b'"')?;
-    let (opaque, rest) = opaque.split_at_checked(end)?;
-    let is_etagc = |byte: &u8| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..);
-    opaque.iter().all(is_etagc).then_some((opaque, rest.get(1..)?))
 }
 
 fn not_modified_since(request: &HeaderMap, stored: &HeaderMap, received: SystemTime) -> bool {

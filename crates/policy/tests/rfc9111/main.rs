@@ -2,11 +2,15 @@
 
 mod cache_status;
 mod properties;
+mod rfc9110_partial;
+mod rfc9110_range;
 mod section_3;
+mod section_3_2;
 mod section_4;
 mod section_4_1;
 mod section_4_2;
 mod section_4_3;
+mod section_4_3_4;
 mod section_4_4;
 mod section_5_2;
 mod security;

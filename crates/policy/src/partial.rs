@@ -1,0 +1,254 @@
+//! Answers with parts of a representation: their fields, what stands between the parts, and how stored parts grow.
+//!
+//! ```
+//! use forebay_policy::partial::{Combined, Multipart, combine, covers, single_fields};
+//! use http::{HeaderMap, HeaderValue, header};
+//!
+//! // One part.
+//! let mut stored = HeaderMap::new();
+//! stored.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+//! let request = HeaderMap::new();
+//! let fields = single_fields(&request, &stored, &(9_500..10_000), 10_000);
+//! assert_eq!(fields[header::CONTENT_RANGE], "bytes 9500-9999/10000");
+//! assert_eq!(fields[header::CONTENT_LENGTH], "500");
+//!
+//! // Several: the head of each, its bytes, and the end.
+//! let parts = [0..2, 5_000..5_001];
+//! let multipart = Multipart { boundary: "THIS_SEPARATES", complete: 10_000, stored: &stored };
+//! let mut body = Vec::new();
+//! for (part, bytes) in parts.iter().zip(["ab", "c"]) {
+//!     body.extend_from_slice(&multipart.head(part));
+//!     body.extend_from_slice(bytes.as_bytes());
+//! }
+//! body.extend_from_slice(&multipart.end());
+//! assert_eq!(multipart.fields(&request, &parts)[header::CONTENT_LENGTH], body.len().to_string());
+//!
+//! // A stored part and one that has just arrived.
+//! let Combined::Joined(join) = combine(&(0..500), &(400..900)) else { panic!("they overlap") };
+//! assert_eq!((join.before, join.after), (0..400, 900..900));
+//! assert!(covers(&join.whole, &(100..700)));
+//! ```
+
+use std::ops::Range;
+
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
+};
+use http::{HeaderMap, HeaderValue};
+
+use crate::age::is_strong_date;
+use crate::range::{ContentRange, from_text};
+use crate::syntax::entity_tag;
+
+/// Returns the fields of a 206 with one part of a stored response of `complete` bytes.
+#[must_use]
+pub fn single_fields(request: &HeaderMap, stored: &HeaderMap, part: &Range<u64>, complete: u64) -> HeaderMap {
+    let mut fields = fields(request, stored);
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.1
+    //# If a single part is being transferred, the server generating the 206 response MUST generate a
+    //# Content-Range header field, describing what range of the selected representation is enclosed, and a
+    //# content consisting of the range.
+    fields.insert(CONTENT_RANGE, content_range(part, complete));
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(length(part)));
+    fields
+}
+
+/// The fields of a stored response that any 206 carries.
+fn fields(request: &HeaderMap, stored: &HeaderMap) -> HeaderMap {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+    //# A sender that generates a 206 response to a request with an If-Range header field SHOULD NOT
+    //# generate other representation header fields beyond those required because the client already has a
+    //# prior response containing those header fields. Otherwise, a sender MUST generate all of the
+    //# representation header fields that would have been sent in a 200 (OK) response to the same request.
+    let known = request.contains_key(IF_RANGE);
+    let has_tag = stored.contains_key(ETAG);
+    let mut fields = HeaderMap::with_capacity(stored.keys_len() + 2);
+    for (name, value) in stored {
+        let left_out = known && (DESCRIPTIVE.contains(name) || (has_tag && *name == LAST_MODIFIED));
+        if !left_out {
+            fields.append(name, value.clone());
+        }
+    }
+    fields
+}
+
+/// Representation fields that a client with a part of the representation has already.
+const DESCRIPTIVE: [HeaderName; 4] =
+    [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName::from_static("repr-digest")];
+
+fn content_range(part: &Range<u64>, complete: u64) -> HeaderValue {
+    ContentRange { range: part.clone(), complete: Some(complete) }.to_header_value()
+}
+
+fn length(part: &Range<u64>) -> u64 {
+    part.end.saturating_sub(part.start)
+}
+
+/// Returns the fields of a 416 for a stored response of `complete` bytes.
+///
+/// It says nothing of the representation but its length, and nothing that would let it be stored. What a browser needs
+/// to hand it to the page that asked stays.
+#[must_use]
+pub fn unsatisfied_fields(stored: &HeaderMap, complete: u64) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for (name, value) in stored {
+        let kept = [DATE, VARY, ACCEPT_RANGES].contains(name) || name.as_str().starts_with("access-control-");
+        if kept {
+            fields.append(name, value.clone());
+        }
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.17
+    //# A server that generates a 416 response to a byte-range request SHOULD generate a Content-Range
+    //# header field specifying the current length of the selected representation (Section 14.4).
+    fields.insert(CONTENT_RANGE, from_text(&format!("bytes */{complete}")));
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    fields
+}
+
+/// The frame around the parts of a `multipart/byteranges` body.
+#[derive(Clone, Copy, Debug)]
+pub struct Multipart<'a> {
+    /// What separates the parts: a token that does not occur in them.
+    pub boundary: &'a str,
+    /// How many bytes the whole representation has.
+    pub complete: u64,
+    /// The fields of the stored response.
+    pub stored: &'a HeaderMap,
+}
+
+impl Multipart<'_> {
+    /// Returns the fields of a 206 with these parts.
+    #[must_use]
+    pub fn fields(&self, request: &HeaderMap, parts: &[Range<u64>]) -> HeaderMap {
+        let mut fields = fields(request, self.stored);
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+        //# If multiple parts are being transferred, the server generating the 206 response MUST generate
+        //# "multipart/byteranges" content, as defined in Section 14.6, and a Content-Type header field
+        //# containing the "multipart/byteranges" media type and its required boundary parameter.
+        fields.insert(CONTENT_TYPE, from_text(&format!("multipart/byteranges; boundary={}", self.boundary)));
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+        //# To avoid confusion with single-part responses, a server MUST NOT generate a Content-Range header
+        //# field in the HTTP header section of a multiple part response (this field will be sent in each part
+        //# instead).
+        fields.remove(CONTENT_RANGE);
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(self.length(parts)));
+        fields
+    }
+
+    /// Returns what stands in front of the bytes of a part.
+    #[must_use]
+    pub fn head(&self, part: &Range<u64>) -> Vec<u8> {
+        let mut head = format!("\r\n--{}\r\n", self.boundary).into_bytes();
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+        //# If the selected representation would have had a Content-Type header field in a 200 (OK) response,
+        //# the server SHOULD generate that same Content-Type header field in the header area of each body
+        //# part.
+        if let Some(content_type) = self.stored.get(CONTENT_TYPE) {
+            head.extend_from_slice(b"content-type: ");
+            head.extend_from_slice(content_type.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+        //# Within the header area of each body part in the multipart content, the server MUST generate a
+        //# Content-Range header field corresponding to the range being enclosed in that body part.
+        head.extend_from_slice(b"content-range: ");
+        head.extend_from_slice(content_range(part, self.complete).as_bytes());
+        head.extend_from_slice(b"\r\n\r\n");
+        head
+    }
+
+    /// Returns what stands behind the last part.
+    #[must_use]
+    pub fn end(&self) -> Vec<u8> {
+        format!("\r\n--{}--\r\n", self.boundary).into_bytes()
+    }
+
+    fn length(&self, parts: &[Range<u64>]) -> u64 {
+        let framed = |part| length(part) + self.head(part).len() as u64;
+        parts.iter().map(framed).sum::<u64>() + self.end().len() as u64
+    }
+}
+
+/// Whether a stored part holds all of the bytes that are wanted.
+///
+/// ```
+/// use forebay_policy::partial::covers;
+///
+/// assert!(covers(&(100..200), &(100..150)));
+/// assert!(!covers(&(100..200), &(150..201)));
+/// ```
+#[must_use]
+pub const fn covers(known: &Range<u64>, wanted: &Range<u64>) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+    //# A cache MUST NOT use an incomplete response to answer requests unless the response has
+    //# been made complete, or the request is partial and specifies a range wholly within the incomplete
+    //# response.
+    known.start <= wanted.start && wanted.end <= known.end
+}
+
+/// What becomes of a stored part when another one of the same representation arrives.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Combined {
+    /// They make one part together.
+    Joined(Join),
+    /// They do not touch: the new one takes the stored one's place.
+    Replaced,
+}
+
+/// How two parts make one: a piece of the stored one, all of the new one, and another piece of the stored one.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// The bytes of the two together.
+    pub whole: Range<u64>,
+    /// What the stored part has in front of the new one, counted in the representation; may be empty.
+    pub before: Range<u64>,
+    /// What the stored part has behind the new one, counted in the representation; may be empty.
+    pub after: Range<u64>,
+}
+
+/// Puts a stored part and a new one together, after [`combinable`](crate::update::combinable) has said that it may be.
+#[must_use]
+pub fn combine(known: &Range<u64>, new: &Range<u64>) -> Combined {
+    if new.start > known.end || known.start > new.end {
+        return Combined::Replaced;
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+    //# The combined response content consists of the union of partial content ranges within the new
+    //# response and all of the matching stored responses.
+    Combined::Joined(Join {
+        whole: known.start.min(new.start)..known.end.max(new.end),
+        before: known.start.min(new.start)..new.start,
+        after: new.end..known.end.max(new.end),
+    })
+}
+
+/// Makes a request for the whole one for the bytes that a stored part lacks; leaves it as it is where that cannot be.
+///
+/// The answer is a 206 that [`combine`]s to the whole, or a 200 when the representation has changed.
+pub fn complete(stored: &HeaderMap, known: &Range<u64>, complete: u64, request: &mut HeaderMap) {
+    let missing = match (known.start, known.end) {
+        (0, end) if end < complete => format!("bytes={end}-"),
+        (start @ 1.., end) if end == complete => format!("bytes=0-{}", start - 1),
+        _ => return,
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+    //# A client MUST NOT generate an If-Range header field containing an entity tag that is marked as
+    //# weak. A client MUST NOT generate an If-Range header field containing an HTTP-date unless the client
+    //# has no entity tag for the corresponding representation and the date is a strong validator in the
+    //# sense defined by Section 8.8.2.2.
+    let validator = match entity_tag(stored) {
+        Some(tag) => stored.get(ETAG).filter(|_| tag.is_strong()),
+        None => stored.get(LAST_MODIFIED).filter(|_| is_strong_date(stored)),
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+    //# A cache MAY complete a stored incomplete response by making a subsequent range request (Section
+    //# 14.2 of [HTTP]) and combining the successful response with the stored response, as defined in
+    //# Section 3.4.
+    if let Some(validator) = validator {
+        request.insert(IF_RANGE, validator.clone());
+        request.insert(RANGE, from_text(&missing));
+    }
+}
