@@ -1,10 +1,10 @@
 //! `cargo xtask check`.
 
 use std::fs;
-use std::io;
-use std::path::Path;
 
-use crate::imports::{self, File};
+use crate::conformance;
+use crate::files::{folders, sources};
+use crate::imports;
 use crate::manifest::Manifest;
 use crate::run::{self, Failure, cargo, stage};
 use crate::sizes;
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     for manifest in manifests.iter().filter(|manifest| manifest.is_published()) {
         alone(manifest)?;
     }
+    conformance::check()?;
     where_installed(
         "cargo-deny",
         &["deny", "--config", ".deny.toml", "check", "bans", "licenses", "sources"],
@@ -71,33 +72,6 @@ fn where_installed(program: &str, args: &[&str]) -> Result<(), Failure> {
         return Ok(());
     }
     stage(program, &mut cargo(args.iter().copied()))
-}
-
-fn folders(within: &Path) -> io::Result<Vec<std::path::PathBuf>> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(within)? {
-        let path = entry?.path();
-        if path.join("Cargo.toml").is_file() {
-            out.push(path);
-        }
-    }
-    out.sort();
-    Ok(out)
-}
-
-fn sources(folder: &Path, prefix: &str) -> io::Result<Vec<File>> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() {
-            out.extend(sources(&entry.path(), &format!("{prefix}{name}/"))?);
-        } else if name.ends_with(".rs") {
-            out.push(File { path: format!("{prefix}{name}"), text: fs::read_to_string(entry.path())? });
-        }
-    }
-    out.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(out)
 }
 
 const SELECTION: [&str; 4] = ["--workspace", "--exclude", "benches", "--all-features"];

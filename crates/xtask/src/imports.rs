@@ -3,14 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::files::File;
 use crate::source::{Production, Token, closing, production};
-
-/// A source file: its path inside the crate's `src`, with `/`, and its text.
-#[derive(Debug, Clone)]
-pub(crate) struct File {
-    pub(crate) path: String,
-    pub(crate) text: String,
-}
 
 /// Every import in this crate that points downward, as `path:line: what is wrong`.
 pub(crate) fn violations(files: &[File]) -> Vec<String> {

@@ -1,11 +1,13 @@
-//! Forebay's project tasks: `cargo xtask test` and `cargo xtask check`.
+//! Forebay's project tasks: `cargo xtask test`, `cargo xtask check` and `cargo xtask conformance`.
 
+mod files;
 mod source;
 mod sizes;
 mod imports;
 mod manifest;
 mod run;
 mod redis;
+mod conformance;
 mod check;
 mod test;
 
@@ -39,7 +41,10 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
             None => check::run(),
             Some(arg) => Err(Failure::usage(format!("`check` takes no argument, got `{arg}`"))),
         },
-        other => Err(Failure::usage(format!("no task `{other}`; there are `test` and `check`\n\n{HELP}"))),
+        "conformance" => conformance::run(conformance::Options::parse(rest)?),
+        other => Err(Failure::usage(format!(
+            "no task `{other}`; there are `test`, `check` and `conformance`\n\n{HELP}"
+        ))),
     }
 }
 
@@ -55,5 +60,8 @@ Usage: cargo xtask <task>
                            and run after a question; with --yes or CI=true without one.
                            ARGS go to the test runner (cargo-nextest where installed, else cargo test), for
                            instance a name to filter by; doc tests are left out then.
-  check                    Formatting, import direction, dependencies, lints, docs, each feature alone.
+  check                    Formatting, import direction, dependencies, lints, docs, each feature alone, and
+                           whether docs/conformance.md is up to date.
+  conformance [--open]     Write docs/conformance.md from the lists of what the RFCs ask and the marks in the
+                           sources; with --open print what nothing cites yet.
   --help                   This text.";

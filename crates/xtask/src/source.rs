@@ -61,6 +61,57 @@ pub(crate) fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     tokens.len()
 }
 
+/// Where in a file its functions and other items are.
+#[derive(Debug)]
+pub(crate) struct Places<'a>(Vec<Place<'a>>);
+
+#[derive(Debug)]
+struct Place<'a> {
+    name: &'a str,
+    is_function: bool,
+    first: usize,
+    last: usize,
+}
+
+impl<'a> Places<'a> {
+    /// Test code included.
+    pub(crate) fn of(source: &'a str) -> Self {
+        let tokens = tokens(source);
+        Self((0..tokens.len()).filter_map(|at| Place::beginning(&tokens, at)).collect())
+    }
+
+    /// The function around this line, or the item that begins next within the one around it, or that one; empty
+    /// where there is none.
+    pub(crate) fn at(&self, line: usize) -> &'a str {
+        let around = || self.0.iter().filter(|place| place.first <= line && line <= place.last);
+        if let Some(function) = around().rfind(|place| place.is_function) {
+            return function.name;
+        }
+        let end = around().map(|place| place.last).min().unwrap_or(usize::MAX);
+        let next = self.0.iter().find(|place| place.first > line && place.first <= end);
+        next.or_else(|| around().next_back()).map_or("", |place| place.name)
+    }
+}
+
+impl<'a> Place<'a> {
+    fn beginning(tokens: &[Token<'a>], at: usize) -> Option<Self> {
+        let word = tokens[at].text;
+        let is_function = word == "fn";
+        let before = at.checked_sub(1).map_or(";", |before| tokens[before].text);
+        let is_item = is_function || (NAMED_ITEMS.contains(&word) && BEFORE_AN_ITEM.contains(&before));
+        let name = tokens.get(at + 1).filter(|next| is_item && next.text.starts_with(is_word))?.text;
+        if name == "fn" || ITEM_WORDS.contains(&name) {
+            return None;
+        }
+        let last = tokens.get(item_end(tokens, at).checked_sub(1)?)?.line;
+        Some(Self { name, is_function, first: tokens[at].line, last })
+    }
+}
+
+/// Modules and `impl`s are too wide a place to name.
+const NAMED_ITEMS: &[&str] = &["fn", "struct", "enum", "trait", "const", "static", "type"];
+const BEFORE_AN_ITEM: &[&str] = &[";", "}", "{", "]", ")", "pub"];
+
 struct Attribute {
     end: usize,
     is_inner: bool,
@@ -247,6 +298,16 @@ mod tests {
         let production = production("/*\n*/ \"\n\" a\nb");
         let lines: Vec<usize> = production.tokens.iter().map(|token| token.line).collect();
         assert_eq!(lines, [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_line_belongs_to_the_function_around_it_or_to_the_item_below_it() {
+        let source = "const A: [u8; 2] = [\n1,\n2];\n\nimpl B {\n\npub(crate) const fn c<const N: u8>() {\n\n}\n}\n\
+            enum D {\n\nE,\n}\ntrait F {\n\nfn g(&self);\n}\n";
+        let places = Places::of(source);
+        let names: Vec<&str> = [2, 4, 6, 8, 11, 13, 17].into_iter().map(|line| places.at(line)).collect();
+        assert_eq!(names, ["A", "c", "c", "c", "D", "D", "g"]);
+        assert_eq!(places.at(100), "");
     }
 
     #[test]
