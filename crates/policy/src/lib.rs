@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, reads a clock or touches a socket: times come in as arguments, answers go out as enums that
 //! carry their reason. Every rule stands under the sentence of the RFC that asks for it. What is not implemented yet
-//! (ranges, heuristic freshness, serving stale, targeted fields) is refused, never guessed: such a request passes by
+//! (heuristic freshness, serving stale, targeted fields) is refused, never guessed: such a request passes by
 //! the cache, such a response is not stored.
 //!
 //! Before the origin: [`facts`] reads the request's fields once, [`reuse::gate`] says whether the cache may take part.
@@ -23,8 +23,8 @@
 //!
 //! // A request comes in: may the cache answer it, and may its answer be stored?
 //! let request = HeaderMap::new();
-//! let facts = RequestFacts::scan(&request);
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
+//! let (facts, policy) = (RequestFacts::scan(&request), Policy::origin());
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
 //! let credentials = Credentials::of(facts, &request, &CredentialFields::default());
 //!
 //! // The origin answers: how long is that good for, and for whom?
@@ -39,7 +39,7 @@
 //!     times: Times { requested: at, received: at },
 //! };
 //! let Storability::Storable(lifetime) =
-//!     storability(&exchange, Granted::default(), credentials, &Policy::origin())
+//!     storability(&exchange, Granted::default(), credentials, &policy)
 //! else {
 //!     panic!("an answer with max-age is stored");
 //! };

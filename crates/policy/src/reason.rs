@@ -22,7 +22,7 @@ pub enum Reason {
     Upgrade,
     /// The request names its host more than once.
     DuplicateHost,
-    /// The request asks for ranges, which are left to the origin.
+    /// The request asks for ranges, and parts are not stored.
     Range,
     /// The request carries a condition that only an origin may judge (If-Match, If-Unmodified-Since).
     Precondition,

@@ -2,14 +2,15 @@
 //!
 //! ```
 //! use forebay_policy::facts::RequestFacts;
+//! use forebay_policy::profile::Policy;
 //! use forebay_policy::reason::Reason;
 //! use forebay_policy::reuse::{Body, Forward, Gate, Lookup, gate};
 //! use http::{HeaderMap, Method};
 //!
-//! let facts = RequestFacts::scan(&HeaderMap::new());
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
-//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
-//! assert_eq!(gate(&Method::POST, facts, Body::Present), Gate::Bypass(Forward::Method, Reason::Method));
+//! let (facts, policy) = (RequestFacts::scan(&HeaderMap::new()), Policy::origin());
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
+//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty, &policy), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
+//! assert_eq!(gate(&Method::POST, facts, Body::Present, &policy), Gate::Bypass(Forward::Method, Reason::Method));
 //! ```
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use http::Method;
 
 use crate::credentials::Credentials;
 use crate::facts::{Fact, RequestFacts};
+use crate::profile::{Partial, Policy};
 use crate::reason::Reason;
 use crate::storable::Lifetime;
 
@@ -37,6 +39,8 @@ pub enum Gate {
 pub enum Lookup {
     /// Its answer may be stored.
     Fill,
+    /// It asks for ranges: a part that comes in answer may be stored.
+    Range,
     /// Its answer is not stored.
     ReadOnly(Reason),
 }
@@ -91,8 +95,11 @@ impl Forward {
 }
 
 /// Judges whether the cache takes part in a request.
+///
+/// A GET for ranges is answered from what is stored whatever the policy says of parts: [`select`](crate::range::select)
+/// says with which bytes. A HEAD for ranges is a HEAD.
 #[must_use]
-pub fn gate(method: &Method, facts: RequestFacts, body: Body) -> Gate {
+pub fn gate(method: &Method, facts: RequestFacts, body: Body, policy: &Policy) -> Gate {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4
     //# A cache MUST write through requests with methods that are unsafe (Section 9.2.1 of [HTTP]) to the
     //# origin server; i.e., a cache is not allowed to generate a reply to such a request before having
@@ -111,6 +118,12 @@ pub fn gate(method: &Method, facts: RequestFacts, body: Body) -> Gate {
     //# directive does not apply to the already stored response.
     if facts.has(Fact::NoStore) {
         return Gate::Lookup(Lookup::ReadOnly(Reason::RequestNoStore));
+    }
+    if facts.has(Fact::Range) {
+        return Gate::Lookup(match policy.partial {
+            Partial::Combine => Lookup::Range,
+            Partial::Pass => Lookup::ReadOnly(Reason::Range),
+        });
     }
     Gate::Lookup(Lookup::Fill)
 }
@@ -132,7 +145,6 @@ fn bypassed(facts: RequestFacts, body: Body) -> Option<Reason> {
         (Fact::DuplicateHost, Reason::DuplicateHost),
         (Fact::MethodOverride, Reason::MethodOverride),
         (Fact::Upgrade, Reason::Upgrade),
-        (Fact::Range, Reason::Range),
         (Fact::Precondition, Reason::Precondition),
     ];
     reasons.into_iter().find_map(|(fact, reason)| facts.has(fact).then_some(reason))
@@ -141,7 +153,6 @@ fn bypassed(facts: RequestFacts, body: Body) -> Option<Reason> {
 const BYPASSED: RequestFacts = RequestFacts::only(Fact::DuplicateHost)
     .and(Fact::MethodOverride)
     .and(Fact::Upgrade)
-    .and(Fact::Range)
     .and(Fact::Precondition);
 
 /// Whether a stored response is fresh.

@@ -15,6 +15,7 @@ use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::invalidate::{Invalidation, invalidation};
+use forebay_policy::reason::Reason;
 use forebay_policy::reuse::{Body as Content, Forward, Gate, Lookup, gate};
 use forebay_policy::status::{Collapsed, Forwarded, Outcome};
 use http::{HeaderMap, Method, Request, Response, StatusCode, request};
@@ -50,7 +51,10 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     let hub = &*scope.hub;
     let (route, known) = scope.route(parts);
     let facts = RequestFacts::scan(&parts.headers);
-    let lookup = match gate(&parts.method, facts, content) {
+    let lookup = match gate(&parts.method, facts, content, &hub.policy) {
+        Gate::Lookup(Lookup::Range | Lookup::ReadOnly(Reason::Range)) => {
+            return pass(scope, parts, &route, known, Forward::Bypass, Reason::Range.as_str());
+        }
         Gate::Lookup(lookup) => lookup,
         Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => {
             scope.mark(parts, known, Said::default());

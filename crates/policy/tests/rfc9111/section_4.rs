@@ -2,6 +2,7 @@
 
 use forebay_policy::credentials::{CredentialFields, Credentials};
 use forebay_policy::facts::RequestFacts;
+use forebay_policy::profile::{Partial, Policy};
 use forebay_policy::reason::Reason;
 use forebay_policy::reuse::{Body, Forward, Freshness, Gate, Lookup, Reusable, gate};
 use http::{HeaderName, Method};
@@ -9,7 +10,7 @@ use http::{HeaderName, Method};
 use crate::support::{Case, Fields, credentials, fields, seconds};
 
 fn gate_of(method: &Method, lines: Fields<'_>) -> Gate {
-    gate(method, RequestFacts::scan(&fields(lines)), Body::Empty)
+    gate(method, RequestFacts::scan(&fields(lines)), Body::Empty, &Policy::proxy())
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4
@@ -42,8 +43,7 @@ fn a_request_with_no_store_may_be_answered_but_leaves_nothing_behind() {
 
 #[test]
 fn what_the_cache_does_not_handle_passes_it_by() {
-    let cases: [(Fields<'_>, Reason); 12] = [
-        (&[("range", "bytes=0-1")], Reason::Range),
+    let cases: [(Fields<'_>, Reason); 11] = [
         (&[("upgrade", "websocket")], Reason::Upgrade),
         (&[("connection", "keep-alive, Upgrade")], Reason::Upgrade),
         (&[("connection", "close"), ("connection", "UPGRADE")], Reason::Upgrade),
@@ -54,7 +54,7 @@ fn what_the_cache_does_not_handle_passes_it_by() {
         (&[("host", "a"), ("host", "a")], Reason::DuplicateHost),
         (&[("if-match", "\"a\"")], Reason::Precondition),
         (&[("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT")], Reason::Precondition),
-        (&[("cookie", "a=1"), ("range", "bytes=0-1")], Reason::Range),
+        (&[("range", "bytes=0-1"), ("if-match", "\"a\"")], Reason::Precondition),
     ];
     for (lines, reason) in cases {
         for method in [Method::GET, Method::HEAD] {
@@ -72,11 +72,29 @@ fn what_the_cache_does_not_handle_passes_it_by() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+//= type=test
+//# A server MUST ignore a Range header field received with a request method that is unrecognized or
+//# for which range handling is not defined. For this specification, GET is the only method for which
+//# range handling is defined.
+#[test]
+fn a_get_for_ranges_looks_for_them_and_leaves_parts_where_parts_are_stored() {
+    let ranges: Fields<'_> = &[("range", "bytes=0-1"), ("cookie", "a=1")];
+    assert_eq!(gate_of(&Method::GET, ranges), Gate::Lookup(Lookup::Range));
+    assert_eq!(gate_of(&Method::HEAD, ranges), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
+    let mut passing = Policy::proxy();
+    passing.partial = Partial::Pass;
+    let answer = gate(&Method::GET, RequestFacts::scan(&fields(ranges)), Body::Empty, &passing);
+    assert_eq!(answer, Gate::Lookup(Lookup::ReadOnly(Reason::Range)));
+    let unstored = gate_of(&Method::GET, &[("range", "bytes=0-1"), ("cache-control", "no-store")]);
+    assert_eq!(unstored, Gate::Lookup(Lookup::ReadOnly(Reason::RequestNoStore)));
+}
+
 #[test]
 fn a_get_with_a_body_passes_by() {
     let facts = RequestFacts::default();
     for method in [Method::GET, Method::HEAD] {
-        let answer = gate(&method, facts, Body::Present);
+        let answer = gate(&method, facts, Body::Present, &Policy::proxy());
         assert_eq!(answer, Gate::Bypass(Forward::Bypass, Reason::RequestBody));
     }
 }
