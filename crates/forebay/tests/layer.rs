@@ -47,6 +47,27 @@ fn counting(counter: &Arc<AtomicUsize>) -> impl Fn() -> usize + Clone + Send + S
     move || counter.fetch_add(1, Ordering::SeqCst) + 1
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a max-age response directive (see Section 5.2.2.1);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# fresh (see Section 4.2), or
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1
+//= type=test
+//# The max-age response directive indicates that the response is to be considered stale after its age is
+//# greater than the specified number of seconds.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# uri-miss: The cache did not contain any responses that matched the request URI.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.5
+//= type=test
+//# The value of "stored" is a Boolean that indicates whether the cache stored the response (see
+//# [HTTP-CACHING], Section 3); a true value indicates that it did.
 #[tokio::test]
 async fn a_response_with_explicit_freshness_is_answered_from_l1() {
     let calls = Arc::default();
@@ -110,6 +131,15 @@ async fn a_handler_s_annotation_outranks_its_fields() {
     assert_eq!(text(get_path(&app, "/a").await).await, "2");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.5
+//= type=test
+//# The no-store response directive indicates that a cache MUST NOT store any part of either the immediate
+//# request or the response and MUST NOT use the response to satisfy any other request.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.7
+//= type=test
+//# The unqualified private response directive indicates that a shared cache MUST NOT store the response
+//# (i.e., the response is intended for a single user).
 #[tokio::test]
 async fn nothing_is_stored_without_a_word_and_nothing_that_is_private() {
     let cases: [&[(&str, &str)]; 5] = [
@@ -137,6 +167,29 @@ async fn nothing_is_stored_without_a_word_and_nothing_that_is_private() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# request header fields nominated by the stored response (if any) match those presented (see Section
+//# 4.1), and
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
+//= type=test
+//# When a cache receives a request that can be satisfied by a stored response and that stored response
+//# contains a Vary header field (Section 12.5.5 of [HTTP]), the cache MUST NOT use that stored response
+//# without revalidation unless all the presented request header fields nominated by that Vary field value
+//# match those fields in the original request (i.e., the request that caused the cached response to be
+//# stored).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5
+//= type=test
+//# To inform cache recipients that they MUST NOT use this response to satisfy a later request unless the
+//# later request has the same values for the listed header fields as the original request (Section 4.1 of
+//# [CACHING]) or reuse of the response has been validated by the origin server.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# vary-miss: The cache contained a response that matched the request URI, but it could not select a
+//# response based upon this request's header fields and stored Vary header fields.
 #[tokio::test]
 async fn answers_vary_by_what_vary_names() {
     let calls = Arc::default();
@@ -167,6 +220,16 @@ async fn answers_vary_by_what_vary_names() {
     assert_eq!(text(get_path(&app, "/a").await).await, "none:3");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+//= type=test
+//# A cache MUST invalidate the target URI (Section 7.1 of [HTTP]) when it receives a non-error status
+//# code in response to an unsafe request method (including methods whose safety is unknown).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+//= type=test
+//# Invalidate means that the cache will either remove all stored responses whose target URI matches the
+//# given URI or mark them as "invalid" and in need of a mandatory validation before they can be sent in
+//# response to a subsequent request.
 #[tokio::test]
 async fn a_mutation_invalidates_its_tags_and_its_path_before_it_answers() {
     let calls = Arc::default();

@@ -141,6 +141,11 @@ impl CacheStatus<'_> {
             Outcome::Forwarded(forwarded) => forwarded.write(line),
         }
         if let Some(ttl) = self.ttl {
+            //= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
+            //# The value of "ttl" is an Integer that indicates the response's remaining
+            //# freshness lifetime (see [HTTP-CACHING], Section 4.2.1) as calculated by the
+            //# cache, as an integer number of seconds, measured as closely as possible to
+            //# when the response header section is sent by the cache.
             line.push(b"; ttl=");
             //= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
             //# It may be negative, to indicate staleness.
@@ -154,13 +159,23 @@ impl CacheStatus<'_> {
 
 impl Forwarded {
     fn write(self, line: &mut Line) {
+        //= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+        //# "fwd", when present, indicates that the request went forward towards the origin; its
+        //# value is a Token that indicates why.
         line.push(b"; fwd=");
         line.push(self.reason.as_str().as_bytes());
         if let Some(status) = self.status {
+            //= https://www.rfc-editor.org/rfc/rfc9211#section-2.3
+            //# The value of "fwd-status" is an Integer that indicates which status code (see
+            //# [HTTP], Section 15) the next-hop server returned in response to the forwarded
+            //# request.
             line.push(b"; fwd-status=");
             line.push_integer(i64::from(status));
         }
         if self.stored {
+            //= https://www.rfc-editor.org/rfc/rfc9211#section-2.5
+            //# The value of "stored" is a Boolean that indicates whether the cache stored the
+            //# response (see [HTTP-CACHING], Section 3); a true value indicates that it did.
             line.push(b"; stored");
         }
         //= https://www.rfc-editor.org/rfc/rfc9211#section-2.6
@@ -219,6 +234,10 @@ impl Line {
         self.push(digits.get(start..).unwrap_or_default());
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc9211#section-2.8
+    //# The value of "detail" is either a String or a Token that allows implementations to convey
+    //# additional information not captured in other parameters, such as implementation-specific
+    //# states or other caching-related metrics.
     fn push_detail(&mut self, detail: &str) {
         let before = self.length;
         self.push(b"; detail=");

@@ -228,6 +228,10 @@ where
 
 /// Invalidates what a successful unsafe request has changed, before its client hears of the success.
 pub(super) async fn after_unsafe(hub: &Hub, method: &Method, path: &str, status: StatusCode) {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+    //# A cache MUST invalidate the target URI (Section 7.1 of [HTTP]) when it receives a non-error
+    //# status code in response to an unsafe request method (including methods whose safety is
+    //# unknown).
     if invalidation(method, status) == Invalidation::Required {
         // Unconfirmed is queued, and a path that cannot be named was never stored.
         drop(hub.tiers.instance().invalidate(Path(path)).await);

@@ -82,6 +82,25 @@ async fn ask(service: &Served) -> Response<forebay::ResponseBody<Written>> {
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Caches MAY either store trailer fields separate from header fields or discard them.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Caches MUST NOT combine trailer fields with header fields.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
+//= type=test
+//# A recipient MUST NOT merge a trailer field into a header section unless the recipient understands the
+//# corresponding header field definition and that definition explicitly permits and defines how trailer
+//# field values can be safely merged.
+//
+//= https://www.rfc-editor.org/rfc/rfc9112#section-7.1.2
+//= type=test
+//# A recipient that retains a received trailer field MUST either store/forward the trailer field
+//# separately from the received header fields or merge the received trailer field into the header
+//# section.
 #[tokio::test]
 async fn the_client_reads_what_is_there_before_the_rest_is_written() {
     let cache = cache().await;
@@ -101,6 +120,7 @@ async fn the_client_reads_what_is_there_before_the_rest_is_written() {
     assert!(first.frame().await.is_none());
     settle().await;
     let hit = ask(&service).await;
+    assert_eq!(field(hit.headers(), "x-sum"), "-", "a trailer field is no header field");
     assert_eq!(hit.body().size_hint().exact(), Some(13), "what a server makes Content-Length of");
     assert_eq!(hit.into_body().collect().await.unwrap().to_bytes(), "one two three");
     assert_eq!(count.get(), 1);
@@ -155,6 +175,21 @@ async fn what_is_too_large_passes_in_full_whether_it_says_so_or_not() {
 }
 
 // S19
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+//= type=test
+//# A cache MUST NOT use an incomplete response to answer requests unless the response has been made
+//# complete, or the request is partial and specifies a range wholly within the incomplete response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9112#section-8
+//= type=test
+//# A client that receives an incomplete response message, which can occur when a connection is closed
+//# prematurely or when decoding a supposedly chunked transfer coding fails, MUST record the message as
+//# incomplete.
+//
+//= https://www.rfc-editor.org/rfc/rfc9112#section-8
+//= type=test
+//# A message that uses a valid Content-Length is incomplete if the size of the message body received (in
+//# octets) is less than the value given by Content-Length.
 #[tokio::test]
 async fn half_a_body_is_never_kept() {
     enum End {
@@ -336,6 +371,40 @@ async fn an_upgrade_passes() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+//= type=test
+//# If a cache receives a request that can be satisfied by reusing a stored 200 (OK) or 206 (Partial
+//# Content) response, as per Section 4, the cache SHOULD evaluate any applicable conditional header field
+//# preconditions received in that request with respect to the corresponding validators contained within
+//# the stored response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+//= type=test
+//# If the field value is a list of entity tags, the condition is false if one of the listed tags matches
+//# the entity tag of the selected representation.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+//= type=test
+//# Otherwise, the condition is true.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
+//= type=test
+//# Otherwise, the condition is true.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+//= type=test
+//# When If-None-Match is present, evaluate the If-None-Match precondition:
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+//= type=test
+//# When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present,
+//# evaluate the If-Modified-Since precondition:
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.1
+//= type=test
+//# A response that was originally produced by the origin but was modified by the cache (for example, a
+//# 304 or 206 status code) is still considered a hit, as long as it did not go forward (e.g., for
+//# validation).
 #[tokio::test]
 async fn a_client_that_has_it_gets_304_on_the_miss_and_on_the_hit() {
     const MODIFIED: &str = "Sat, 01 Nov 2025 00:00:00 GMT";

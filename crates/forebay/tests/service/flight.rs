@@ -148,6 +148,11 @@ async fn a_handler_that_always_panics_leaves_nobody_waiting() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# Note, however, that if the cache cannot use the returned response for some or all of the collapsed
+//# requests, it will need to forward the requests in order to satisfy them, potentially introducing
+//# additional latency.
 #[tokio::test]
 async fn what_turns_out_unshareable_is_asked_for_by_everybody() {
     let (cache, origin) = (cache().await, CountingOrigin::new());
@@ -246,6 +251,11 @@ async fn who_has_waited_long_enough_asks_for_itself() {
     assert_eq!((leader.await.unwrap(), follower.await.unwrap()), (0, 0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# Note, however, that if the cache cannot use the returned response for some or all of the collapsed
+//# requests, it will need to forward the requests in order to satisfy them, potentially introducing
+//# additional latency.
 #[tokio::test]
 async fn followers_that_vary_from_their_leader_are_led_by_one_of_their_own() {
     let (cache, origin) = (cache().await, CountingOrigin::new());

@@ -64,6 +64,16 @@ fn body(answer: &str) -> &str {
     answer.split("\r\n\r\n").nth(1).unwrap()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2
+//= type=test
+//# The HEAD method is identical to GET except that the server MUST NOT send content in the response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//= type=test
+//# A server MAY send a Content-Length header field in a response to a HEAD request (Section 9.3.2); a
+//# server MUST NOT send Content-Length in such a response unless its field value equals the decimal
+//# number of octets that would have been sent in the content of a response if the same request had used
+//# the GET method.
 #[tokio::test]
 async fn get_and_head_over_one_connection_and_the_next() {
     let (address, count) = serving().await;

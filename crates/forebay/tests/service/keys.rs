@@ -18,6 +18,9 @@ async fn echoing() -> Router {
 }
 
 // S1, S6: what is keyed is what the handler gets, byte for byte.
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# the presented target URI (Section 7.1 of [HTTP]) and that of the stored response match, and
 #[tokio::test]
 async fn no_two_ways_to_write_a_request_share_an_answer() {
     let app = echoing().await;

@@ -43,6 +43,26 @@ async fn a_page_is_not_kept_because_it_looks_like_a_file() {
 }
 
 // S9
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.1
+//= type=test
+//# The response to a GET request is cacheable; a cache MAY use it to satisfy subsequent GET and HEAD
+//# requests unless otherwise indicated by the Cache-Control header field (Section 5.2 of [CACHING]).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2
+//= type=test
+//# The HEAD method is identical to GET except that the server MUST NOT send content in the response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2
+//= type=test
+//# The server SHOULD send the same header fields in response to a HEAD request as it would have sent if
+//# the request method had been GET.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//= type=test
+//# A server MAY send a Content-Length header field in a response to a HEAD request (Section 9.3.2); a
+//# server MUST NOT send Content-Length in such a response unless its field value equals the decimal
+//# number of octets that would have been sent in the content of a response if the same request had used
+//# the GET method.
 #[tokio::test]
 async fn head_is_answered_from_get_and_never_the_other_way_round() {
     let (app, count) = answering(200, FRESH).await;
@@ -74,6 +94,15 @@ async fn a_range_passes_by_and_a_part_is_never_kept() {
 }
 
 // S11
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.5
+//= type=test
+//# The no-store request directive indicates that a cache MUST NOT store any part of either this request
+//# or any response to it.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.5
+//= type=test
+//# Note that if a request containing this directive is satisfied from a cache, the no-store request
+//# directive does not apply to the already stored response.
 #[tokio::test]
 async fn a_request_s_no_store_is_answered_but_leaves_nothing() {
     let (app, count) = answering(200, FRESH).await;
@@ -92,6 +121,9 @@ async fn a_request_s_no_store_is_answered_but_leaves_nothing() {
 }
 
 // S14
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
+//= type=test
+//# A stored response with a Vary header field value containing a member "*" always fails to match.
 #[tokio::test]
 async fn what_may_be_kept_by_vary() {
     let cases = [
@@ -183,6 +215,26 @@ async fn an_error_provoked_by_a_field_outside_the_key_is_gone_with_its_request()
 }
 
 // S17
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Caches MUST include all received response header fields — including unrecognized ones — when storing a
+//# response; this assures that new HTTP header fields can be successfully deployed.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# The Connection header field and fields whose names are listed in it are required by Section 7.6.1 of
+//# [HTTP] to be removed before forwarding the message. This MAY be implemented by doing so before
+//# storage.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Likewise, some fields' semantics require them to be removed before forwarding the message, and this
+//# MAY be implemented by doing so before storage; see Section 7.6.1 of [HTTP] for some examples.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Header fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be
+//# stored, unless the cache incorporates the identity of the proxy into the cache key.
 #[tokio::test]
 async fn connection_takes_away_what_is_the_connection_s_and_hides_nothing() {
     let named = "content-length, cache-control, vary, set-cookie, etag, x-hop";
@@ -222,6 +274,31 @@ async fn connection_takes_away_what_is_the_connection_s_and_hides_nothing() {
 }
 
 // S21
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# When a stored response is used to satisfy a request without validation, a cache MUST generate an Age
+//# header field (Section 5.1), replacing any present in the response with a value equal to the stored
+//# response's current_age; see Section 4.2.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3
+//= type=test
+//# The current_age of a stored response can then be calculated by adding the time (in seconds) since the
+//# stored response was last validated by the origin server to the corrected_initial_age.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2
+//= type=test
+//# When adding a value to the Cache-Status header field, caches SHOULD preserve the existing field value,
+//# to allow debugging of the entire chain of caches handling the request.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# stale: The cache was able to select a response for the request, but it was stale.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
+//= type=test
+//# The value of "ttl" is an Integer that indicates the response's remaining freshness lifetime (see
+//# [HTTP-CACHING], Section 4.2.1) as calculated by the cache, as an integer number of seconds, measured
+//# as closely as possible to when the response header section is sent by the cache.
 #[tokio::test]
 async fn age_is_counted_on_and_upstream_s_cache_status_stays() {
     let clock = ManualClock::default();

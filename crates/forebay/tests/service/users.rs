@@ -26,6 +26,35 @@ fn me(fields: Fields<'static>) -> routing::MethodRouter {
 }
 
 // S12
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the cache is shared: the Authorization header field is not present in the request (see Section
+//# 11.6.2 of [HTTP]) or a response directive is present that explicitly allows shared caching (see
+//# Section 3.5); and
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+//= type=test
+//# A shared cache MUST NOT use a cached response to a request with an Authorization header field (Section
+//# 11.6.2 of [HTTP]) to satisfy any subsequent request unless the response contains a Cache-Control field
+//# with a response directive (Section 5.2.2) that allows it to be stored by a shared cache, and the cache
+//# conforms to the requirements of that directive for that response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+//= type=test
+//# The must-revalidate directive also permits a shared cache to reuse a response to a request containing
+//# an Authorization header field (Section 11.6.2 of [HTTP]), subject to the above requirement on
+//# revalidation (Section 3.5).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.9
+//= type=test
+//# For example, public permits a shared cache to reuse a response to a request containing an
+//# Authorization header field (Section 3.5).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+//= type=test
+//# This directive also permits a shared cache to reuse a response to a request containing an
+//# Authorization header field, subject to the above requirements on maximum age and revalidation (Section
+//# 3.5).
 #[tokio::test]
 async fn a_response_to_authorization_is_shared_only_if_it_says_so() {
     let directives: [(&str, bool); 12] = [

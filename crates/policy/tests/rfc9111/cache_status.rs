@@ -11,6 +11,20 @@ fn check(outcome: Outcome, ttl: Option<i64>, detail: Option<&'static str>, expec
 //= https://www.rfc-editor.org/rfc/rfc9211#section-2.1
 //= type=test
 //# "hit" and "fwd" are exclusive; only one of them should appear on each list member.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.3
+//= type=test
+//# The value of "fwd-status" is an Integer that indicates which status code (see [HTTP], Section 15) the
+//# next-hop server returned in response to the forwarded request.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
+//= type=test
+//# It may be negative, to indicate staleness.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.6
+//= type=test
+//# If true, the response was successfully reused; if not, a new request had to be made. If not present,
+//# the request was not collapsed with others.
 #[test]
 fn the_examples_of_the_rfc_come_out() {
     let miss = Forwarded::because(Forward::UriMiss);
@@ -27,6 +41,10 @@ fn the_examples_of_the_rfc_come_out() {
     check(Outcome::Forwarded(failed), None, None, "ExampleCache; fwd=uri-miss; collapsed=?0");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# "fwd", when present, indicates that the request went forward towards the origin; its value is a Token
+//# that indicates why.
 #[test]
 fn every_reason_to_go_forward_has_its_token() {
     let tokens = [
@@ -44,6 +62,11 @@ fn every_reason_to_go_forward_has_its_token() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
+//= type=test
+//# The value of "ttl" is an Integer that indicates the response's remaining freshness lifetime (see
+//# [HTTP-CACHING], Section 4.2.1) as calculated by the cache, as an integer number of seconds, measured
+//# as closely as possible to when the response header section is sent by the cache.
 #[test]
 fn numbers_are_written_to_their_ends() {
     for ttl in [0, 1, 9, 10, 99, 100, i64::MAX, -1, -10, i64::MIN] {
@@ -51,6 +74,11 @@ fn numbers_are_written_to_their_ends() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.8
+//= type=test
+//# The value of "detail" is either a String or a Token that allows implementations to convey additional
+//# information not captured in other parameters, such as implementation-specific states or other
+//# caching-related metrics.
 #[test]
 fn a_detail_is_a_token_a_string_or_left_out() {
     check(Outcome::Hit, None, Some("l1"), "ExampleCache; hit; detail=l1");
