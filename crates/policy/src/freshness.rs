@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 use http::header::EXPIRES;
 use http::{HeaderMap, StatusCode};
 
-use crate::age::{date, http_date};
+use crate::date::{date, http_date};
 use crate::directives::CacheControl;
 use crate::reason::Reason;
 use crate::syntax::MAX_SECONDS;
@@ -117,20 +117,20 @@ impl Explicit {
         //# If the Expires response header field (Section 5.3) is present, use its value minus the value of
         //# the Date response header field (using the time the message was received if it is not present,
         //# as per Section 6.6.1 of [HTTP]), or
-        let expires = expires(response)?;
-        let from = date(response).unwrap_or(received);
+        let expires = expires(response, received)?;
+        let from = date(response, received).unwrap_or(received);
         Some(Self::Expires(expires.and_then(|at| at.duration_since(from).ok()).unwrap_or(Duration::ZERO)))
     }
 }
 
 /// Expires, if present; `Some(None)` for one that is no date or has several values, which means expired.
-fn expires(response: &HeaderMap) -> Option<Option<SystemTime>> {
+fn expires(response: &HeaderMap, now: SystemTime) -> Option<Option<SystemTime>> {
     let mut lines = response.get_all(EXPIRES).iter();
     //= https://www.rfc-editor.org/rfc/rfc9111#section-5.3
     //# A cache recipient MUST interpret invalid date formats, especially the value "0", as representing a
     //# time in the past (i.e., "already expired").
-    let first = http_date(lines.next()?);
-    let agreed = lines.all(|line| http_date(line) == first);
+    let first = http_date(lines.next()?, now);
+    let agreed = lines.all(|line| http_date(line, now) == first);
     Some(first.filter(|_| agreed))
 }
 

@@ -56,6 +56,8 @@ pub mod reason;
 
 pub mod directives;
 
+pub mod date;
+
 pub mod age;
 
 pub mod profile;

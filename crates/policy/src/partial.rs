@@ -37,7 +37,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::age::is_strong_date;
+use crate::date::is_strong_date;
 use crate::range::{ContentRange, from_text};
 use crate::syntax::entity_tag;
 

@@ -20,7 +20,7 @@ use std::ops::Range;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderValue};
 
-use crate::age::{http_date, is_strong_date, single_date};
+use crate::date::{comparable_date, is_strong_date};
 use crate::syntax::{EntityTag, digits, entity_tag, members, single, trim_ows};
 
 /// The most ranges that a request gets; one that asks for more gets the whole.
@@ -99,8 +99,8 @@ fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
     //# If the HTTP-date validator provided exactly matches the Last-Modified field value for the
     //# selected representation, the condition is true.
-    let asked = http_date(value);
-    asked.is_some() && asked == single_date(stored, &LAST_MODIFIED)
+    let asked = comparable_date(request, &IF_RANGE);
+    asked.is_some() && asked == comparable_date(stored, &LAST_MODIFIED)
 }
 
 /// One member of a Range field. Positions that are too large for a number are as good as the largest.

@@ -31,7 +31,7 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 
-use crate::age::{is_strong_date, single_date};
+use crate::date::{comparable_date, is_strong_date};
 use crate::profile::SetCookie;
 use crate::storable::strip_hop_by_hop;
 use crate::syntax::{digits, entity_tag, single};
@@ -39,7 +39,7 @@ use crate::syntax::{digits, entity_tag, single};
 /// Whether a stored response can be validated: it has an entity tag or a date of modification.
 #[must_use]
 pub fn has_validator(stored: &HeaderMap) -> bool {
-    entity_tag(stored).is_some() || single_date(stored, &LAST_MODIFIED).is_some()
+    entity_tag(stored).is_some() || comparable_date(stored, &LAST_MODIFIED).is_some()
 }
 
 /// Makes a request one that validates a stored response, in the place of the conditions the client may have set.
@@ -60,7 +60,7 @@ pub fn conditions(stored: &HeaderMap, request: &mut HeaderMap) {
     //# SHOULD send the Last-Modified value (using If-Modified-Since) if the request is not for a
     //# subrange, a single stored response is being validated, and that response contains a
     //# Last-Modified value.
-    if single_date(stored, &LAST_MODIFIED).is_some()
+    if comparable_date(stored, &LAST_MODIFIED).is_some()
         && let Some(modified) = stored.get(LAST_MODIFIED)
     {
         request.insert(IF_MODIFIED_SINCE, modified.clone());
@@ -139,8 +139,8 @@ fn freshens_by_date(stored: &HeaderMap, not_modified: &HeaderMap) -> Freshens {
 }
 
 fn same_date(stored: &HeaderMap, new: &HeaderMap) -> bool {
-    let modified = single_date(new, &LAST_MODIFIED);
-    modified.is_some() && modified == single_date(stored, &LAST_MODIFIED)
+    let modified = comparable_date(new, &LAST_MODIFIED);
+    modified.is_some() && modified == comparable_date(stored, &LAST_MODIFIED)
 }
 
 fn same_strong_date(stored: &HeaderMap, new: &HeaderMap) -> bool {

@@ -25,7 +25,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::age::{date, single_date};
+use crate::date::{date, single_date};
 use crate::syntax::{EntityTag, entity_tag, trim_ows};
 
 /// The client's conditions that the cache answers itself, to be taken out of a fetch whose answer may be stored: a 304
@@ -121,15 +121,15 @@ fn not_modified_since(request: &HeaderMap, stored: &HeaderMap, received: SystemT
     //# A recipient MUST ignore the If-Modified-Since header field if the received field value is not a
     //# valid HTTP-date, the field value has more than one member, or if the request method is neither GET
     //# nor HEAD.
-    let Some(since) = single_date(request, &IF_MODIFIED_SINCE) else { return false };
+    let Some(since) = single_date(request, &IF_MODIFIED_SINCE, received) else { return false };
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
     //# If a request contains an If-Modified-Since header field and the Last-Modified header field is not
     //# present in a stored response, a cache SHOULD use the stored response's Date field value (or, if no
     //# Date field is present, the time that the stored response was received) to evaluate the conditional.
     let modified = if stored.contains_key(LAST_MODIFIED) {
-        single_date(stored, &LAST_MODIFIED)
+        single_date(stored, &LAST_MODIFIED, received)
     } else {
-        Some(date(stored).unwrap_or(received))
+        Some(date(stored, received).unwrap_or(received))
     };
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
     //# If the selected representation's last modification date is earlier or equal to the date

@@ -1,6 +1,7 @@
 //! RFC 9111, section by section: each test cites the sentence that it proves.
 
 mod cache_status;
+mod dates;
 mod properties;
 mod rfc9110_partial;
 mod rfc9110_range;
