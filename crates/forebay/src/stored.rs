@@ -5,6 +5,7 @@ use forebay_core::entry::{Encoded, Stored, Undecodable};
 use forebay_policy::freshness::Source;
 use forebay_policy::storable::{Audience, Lifetime};
 use forebay_policy::variant::Vary;
+use forebay_policy::windows::Windows;
 use http::header::{AGE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,7 @@ impl Stored for Kept {
                         .map(|(name, value)| (name.as_str(), serde_bytes::Bytes::new(value.as_bytes())))
                         .collect(),
                     freshness: millis(response.lifetime.freshness),
+                    windows: response.lifetime.windows.to_numbers(),
                 };
                 (meta, response.body.clone())
             }
@@ -183,6 +185,9 @@ struct Meta<'a> {
     /// The freshness lifetime in milliseconds.
     #[serde(rename = "l")]
     freshness: u64,
+    /// What it is good for when it is no longer fresh: nothing, where an older writer has not said.
+    #[serde(rename = "w", default)]
+    windows: [u32; 5],
     /// On which request fields answers vary.
     #[serde(rename = "y", borrow)]
     vary: Vec<&'a str>,
@@ -195,7 +200,8 @@ impl Meta<'_> {
     fn lifetime(&self) -> Option<Lifetime> {
         let (source, audience) = (Source::from_u8(self.source)?, Audience::from_u8(self.audience)?);
         let freshness = std::time::Duration::from_millis(self.freshness);
-        Some(Lifetime::new(freshness, std::time::Duration::ZERO, source, audience))
+        let lifetime = Lifetime::new(freshness, std::time::Duration::ZERO, source, audience);
+        Some(lifetime.with_windows(Windows::from_numbers(self.windows)?))
     }
 
     fn checked_status(&self) -> Option<StatusCode> {
@@ -242,7 +248,9 @@ mod tests {
     use super::*;
 
     fn lifetime() -> Lifetime {
+        let windows = Windows::from_numbers([30, 60, 90, 120, 1]).unwrap();
         Lifetime::new(Duration::from_secs(60), Duration::ZERO, Source::Route, Audience::Anonymous)
+            .with_windows(windows)
     }
 
     fn kept(fields: &HeaderMap) -> KeptResponse {
@@ -328,6 +336,8 @@ mod tests {
         check(&Meta { fields: vec![("x y", serde_bytes::Bytes::new(b""))], ..line(b"") }, "response-fields");
         check(&Meta { status: 100, ..Meta::default() }, "response-status");
         check(&Meta { status: 200, audience: 9, ..Meta::default() }, "response-lifetime");
+        let windows = [0, 0, 0, 0, 9];
+        check(&Meta { status: 200, windows, ..Meta::default() }, "response-lifetime");
         check(&Meta { vary: vec!["a b"], ..Meta::default() }, "response-vary");
         check(&Meta::default(), "response-vary");
         assert!(Kept::decode(Encoded { meta: Bytes::from_static(b"\xc1"), body: Bytes::new() }).is_err());

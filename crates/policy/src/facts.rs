@@ -20,7 +20,7 @@
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
-use crate::directives::CacheControl;
+use crate::directives::RequestDirectives;
 use crate::syntax::members;
 
 /// One thing that a request's fields can say.
@@ -54,6 +54,9 @@ pub enum Fact {
     DuplicateHost = 1 << 11,
     /// If-Range is present.
     IfRange = 1 << 12,
+    /// Cache-Control asks for something beside `no-store`: worth a reading by
+    /// [`RequestDirectives::parse`], where the policy hears it.
+    Directives = 1 << 13,
 }
 
 /// The facts of one request, as a set of bits.
@@ -115,10 +118,13 @@ impl RequestFacts {
 
     #[cold]
     fn read_cache_control(&mut self, line: &HeaderValue) {
-        let mut directives = CacheControl::default();
+        let mut directives = RequestDirectives::default();
         directives.read(line.as_bytes());
-        if directives.no_store || directives.malformed {
+        if directives.forbids_storing() {
             self.add(Fact::NoStore);
+        }
+        if directives.asks() {
+            self.add(Fact::Directives);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How long a response is fresh, and who said so.
 //!
-//! The order is: the handler's annotation, the response's own fields, the route's TTL. A cache that is told nothing
-//! stores nothing.
+//! The order is: the handler's annotation, the response's own fields, the route's TTL, and a guess where the policy has
+//! the cache make one. A cache that is told nothing stores nothing.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -15,8 +15,8 @@
 //! let explicit = Explicit::of(&directives, &response, SystemTime::UNIX_EPOCH);
 //!
 //! // The route grants five minutes, but the response speaks for itself.
-//! let granted = Granted { handler: None, route: Some(Duration::from_secs(300)) };
-//! let assigned = assign(explicit, granted, StatusCode::OK)?;
+//! let granted = Granted { route: Some(Duration::from_secs(300)), ..Granted::default() };
+//! let assigned = assign(explicit, granted, None, StatusCode::OK)?;
 //! assert_eq!(assigned.source, Source::CacheControl);
 //! assert_eq!(assigned.freshness, Duration::from_secs(60));
 //! # Ok::<(), forebay_policy::reason::Reason>(())
@@ -24,11 +24,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::EXPIRES;
+use http::header::{EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
-use crate::date::{date, http_date};
+use crate::date::{date, http_date, single_date};
 use crate::directives::CacheControl;
+use crate::profile::Heuristic;
 use crate::reason::Reason;
 use crate::syntax::MAX_SECONDS;
 
@@ -49,6 +50,8 @@ pub enum Source {
     Expires = 2,
     /// The route's TTL, or the default.
     Route = 3,
+    /// Nobody: it is a part of the time since Last-Modified.
+    Heuristic = 4,
 }
 
 impl Source {
@@ -60,6 +63,7 @@ impl Source {
             Self::CacheControl => "cache-control",
             Self::Expires => "expires",
             Self::Route => "route",
+            Self::Heuristic => "heuristic",
         }
     }
 
@@ -77,6 +81,7 @@ impl Source {
             1 => Some(Self::CacheControl),
             2 => Some(Self::Expires),
             3 => Some(Self::Route),
+            4 => Some(Self::Heuristic),
             _ => None,
         }
     }
@@ -89,6 +94,10 @@ pub struct Granted {
     pub handler: Option<Duration>,
     /// What the route, or the default, says about all of its responses. Applies where nothing else does.
     pub route: Option<Duration>,
+    /// For how long past its freshness a response may answer while it is refreshed, says the handler or else the route.
+    pub stale_while_revalidate: Option<Duration>,
+    /// For how long past its freshness a response may answer instead of an error, says the handler or else the route.
+    pub stale_if_error: Option<Duration>,
 }
 
 /// The freshness lifetime that the response's own fields give.
@@ -117,6 +126,9 @@ impl Explicit {
         //# If the Expires response header field (Section 5.3) is present, use its value minus the value of
         //# the Date response header field (using the time the message was received if it is not present,
         //# as per Section 6.6.1 of [HTTP]), or
+        if directives.targeted {
+            return None;
+        }
         let expires = expires(response, received)?;
         let from = date(response, received).unwrap_or(received);
         Some(Self::Expires(expires.and_then(|at| at.duration_since(from).ok()).unwrap_or(Duration::ZERO)))
@@ -144,19 +156,67 @@ pub struct Assigned {
     pub source: Source,
 }
 
-/// Decides which freshness lifetime holds.
+/// Guesses how long a response is fresh that does not say so itself; `None` where there is nothing to guess by.
+#[must_use]
+pub fn guess(
+    how: Heuristic,
+    directives: &CacheControl,
+    status: StatusCode,
+    response: &HeaderMap,
+    received: SystemTime,
+) -> Option<Duration> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+    //# Because of the requirements in Section 3, heuristics can only be used on
+    //# responses without explicit freshness whose status codes are defined as heuristically cacheable
+    //# (e.g., see Section 15.1 of [HTTP]) and on responses without explicit freshness that have been
+    //# marked as explicitly cacheable (e.g., with a public response directive).
+    if !directives.public && !is_heuristically_cacheable(status) {
+        return None;
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+    //# If the response has a Last-Modified header field (Section 8.8.2 of [HTTP]), caches are encouraged
+    //# to use a heuristic expiration value that is no more than some fraction of the interval since that
+    //# time. A typical setting of this fraction might be 10%.
+    let modified = single_date(response, &LAST_MODIFIED, received)?;
+    let unchanged = date(response, received).unwrap_or(received).duration_since(modified).ok()?;
+    let part = u32::from(how.percent.min(100));
+    Some(unchanged.checked_mul(part).map_or(how.cap, |part| part / 100).min(how.cap))
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.1
+//# Responses with status codes that are defined as heuristically cacheable (e.g., 200, 203, 204, 206,
+//# 300, 301, 308, 404, 405, 410, 414, and 501 in this specification) can be reused by a cache with
+//# heuristic expiration unless otherwise indicated by the method definition or explicit cache controls
+//# [CACHING]; all other status codes are not heuristically cacheable.
+pub(crate) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// Decides which freshness lifetime holds; `guessed` comes from [`guess`].
 ///
 /// # Errors
 ///
 /// [`Reason::NoFreshness`] when nobody gives one, [`Reason::Status`] when only the route does and the status code is
 /// not one that a route's TTL covers.
-pub fn assign(explicit: Option<Explicit>, granted: Granted, status: StatusCode) -> Result<Assigned, Reason> {
-    let (freshness, source) = match (granted.handler, explicit, granted.route) {
+pub fn assign(
+    explicit: Option<Explicit>,
+    granted: Granted,
+    guessed: Option<Duration>,
+    status: StatusCode,
+) -> Result<Assigned, Reason> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+    //# A cache MUST NOT use heuristics to determine freshness when an explicit expiration time is present
+    //# in the stored response.
+    let (freshness, source) = match (granted.handler, explicit, granted.route, guessed) {
         (Some(ttl), ..) => (ttl, Source::Handler),
-        (None, Some(Explicit::CacheControl(lifetime)), _) => (lifetime, Source::CacheControl),
-        (None, Some(Explicit::Expires(lifetime)), _) => (lifetime, Source::Expires),
-        (None, None, Some(ttl)) => (route_ttl(ttl, status)?, Source::Route),
-        (None, None, None) => return Err(Reason::NoFreshness),
+        (None, Some(Explicit::CacheControl(lifetime)), ..) => (lifetime, Source::CacheControl),
+        (None, Some(Explicit::Expires(lifetime)), ..) => (lifetime, Source::Expires),
+        (None, None, Some(ttl), None) => (route_ttl(ttl, status)?, Source::Route),
+        (None, None, Some(ttl), Some(guessed)) => {
+            route_ttl(ttl, status).map_or((guessed, Source::Heuristic), |ttl| (ttl, Source::Route))
+        }
+        (None, None, None, Some(guessed)) => (guessed, Source::Heuristic),
+        (None, None, None, None) => return Err(Reason::NoFreshness),
     };
     Ok(Assigned { freshness: freshness.min(Duration::from_secs(u64::from(MAX_SECONDS))), source })
 }

@@ -1,14 +1,25 @@
-//! Which answers invalidate what is stored for their URI.
+//! Which answers invalidate what is stored for their URI, and for which others.
 //!
 //! ```
-//! use forebay_policy::invalidate::{Invalidation, invalidation};
-//! use http::{Method, StatusCode};
+//! use forebay_policy::invalidate::{Invalidation, also_invalidated, invalidation};
+//! use forebay_policy::target::Target;
+//! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 //!
 //! assert_eq!(invalidation(&Method::PUT, StatusCode::NO_CONTENT), Invalidation::Required);
 //! assert_eq!(invalidation(&Method::PUT, StatusCode::CONFLICT), Invalidation::ErrorResponse);
+//!
+//! let target = Target { scheme: None, authority: "shop.example", path: "/articles" };
+//! let mut answer = HeaderMap::new();
+//! answer.insert(header::LOCATION, HeaderValue::from_static("articles/43"));
+//! assert_eq!(also_invalidated(target, &answer).collect::<Vec<_>>(), ["/articles/43"]);
 //! ```
 
-use http::{Method, StatusCode};
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LOCATION, LOCATION};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::target::Target;
 
 /// Whether an answer invalidates the stored responses of its target URI.
 #[non_exhaustive]
@@ -37,10 +48,7 @@ impl Invalidation {
 /// Judges whether an answer invalidates the stored responses of its target URI.
 #[must_use]
 pub fn invalidation(method: &Method, status: StatusCode) -> Invalidation {
-    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
-    //# Of the request methods defined by this specification, the GET, HEAD, OPTIONS, and TRACE methods are
-    //# defined to be safe.
-    if [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method) {
+    if is_safe(method) {
         return Invalidation::SafeMethod;
     }
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
@@ -54,3 +62,29 @@ pub fn invalidation(method: &Method, status: StatusCode) -> Invalidation {
     }
     Invalidation::ErrorResponse
 }
+
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+//# Of the request methods defined by this specification, the GET, HEAD, OPTIONS, and TRACE methods are
+//# defined to be safe.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}
+
+/// The URIs beside its target that an answer names and that share the target's origin: their paths and queries.
+///
+/// They are invalidated where [`invalidation`] requires it of the target.
+pub fn also_invalidated<'a>(
+    target: Target<'a>,
+    response: &'a HeaderMap,
+) -> impl Iterator<Item = Cow<'a, str>> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+    //# In particular, the URI(s) in the
+    //# Location and Content-Location response header fields (if present) are candidates for invalidation;
+    //# other URIs might be discovered through mechanisms not specified in this document.
+    let lines = response.get_all(LOCATION).iter().chain(response.get_all(CONTENT_LOCATION));
+    let named = lines.take(MAX_NAMED).filter_map(move |line| target.resolve(line.to_str().ok()?));
+    named.filter(move |path| path != target.path)
+}
+
+/// The most field lines that are looked at: one of each field is what an origin sends.
+const MAX_NAMED: usize = 8;

@@ -19,6 +19,7 @@
 //! use forebay_policy::profile::Policy;
 //! use forebay_policy::reuse::{Body, Freshness, Gate, Lookup, Reusable, gate};
 //! use forebay_policy::storable::{Exchange, Storability, storability};
+//! use forebay_policy::target::Target;
 //! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 //!
 //! // A request comes in: may the cache answer it, and may its answer be stored?
@@ -37,6 +38,7 @@
 //!     status: StatusCode::OK,
 //!     response: &response,
 //!     times: Times { requested: at, received: at },
+//!     target: Target { scheme: None, authority: "shop.example", path: "/articles" },
 //! };
 //! let Storability::Storable(lifetime) =
 //!     storability(&exchange, Granted::default(), credentials, &policy)
@@ -54,21 +56,29 @@ mod syntax;
 
 pub mod reason;
 
+pub mod profile;
+
+mod structured;
+
 pub mod directives;
 
 pub mod date;
 
 pub mod age;
 
-pub mod profile;
+pub mod target;
 
 pub mod freshness;
+
+pub mod windows;
 
 pub mod variant;
 
 pub mod facts;
 
 pub mod credentials;
+
+pub mod fields;
 
 pub mod storable;
 
@@ -83,5 +93,7 @@ pub mod range;
 pub mod partial;
 
 pub mod invalidate;
+
+pub mod groups;
 
 pub mod status;

@@ -8,6 +8,7 @@
 //! use forebay_policy::profile::Policy;
 //! use forebay_policy::reason::Reason;
 //! use forebay_policy::storable::{Exchange, Storability, storability};
+//! use forebay_policy::target::Target;
 //! use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 //!
 //! let request = HeaderMap::new();
@@ -21,6 +22,7 @@
 //!     status: StatusCode::OK,
 //!     response: &response,
 //!     times: Times { requested: now, received: now },
+//!     target: Target { scheme: None, authority: "shop.example", path: "/login" },
 //! };
 //! assert_eq!(
 //!     storability(&exchange, Granted::default(), Credentials::default(), &Policy::origin()),
@@ -31,19 +33,22 @@
 use std::time::Duration;
 
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
-    ETAG, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
+    CONTENT_TYPE, DATE, ETAG, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::age::{Times, initial_age};
 use crate::credentials::Credentials;
-use crate::directives::CacheControl;
-use crate::freshness::{Assigned, Explicit, Granted, Source, assign};
-use crate::profile::Policy;
+use crate::date::single_date;
+use crate::directives::{CacheControl, RequestDirectives};
+use crate::freshness::{Assigned, Explicit, Granted, Source, assign, guess, is_heuristically_cacheable};
+use crate::profile::{Policy, Post, SetCookie, Validated};
 use crate::reason::Reason;
 use crate::syntax::members;
+use crate::target::Target;
+use crate::windows::{Validator, Windows};
 
 /// One request and its answer, as the origin gave it: fields of the connection still in place.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,8 @@ pub struct Exchange<'a> {
     pub response: &'a HeaderMap,
     /// When the exchange happened.
     pub times: Times,
+    /// What the request was for.
+    pub target: Target<'a>,
 }
 
 /// Whether a response may be stored.
@@ -66,6 +73,8 @@ pub struct Exchange<'a> {
 pub enum Storability {
     /// It may, and this is how long and for whom it is good.
     Storable(Lifetime),
+    /// It may, as a part of a representation (206): it answers only what it holds, and can be combined with other parts.
+    Partial(Lifetime),
     /// It may not.
     Unstorable(Reason),
 }
@@ -82,13 +91,27 @@ pub struct Lifetime {
     pub source: Source,
     /// Whose requests it may answer.
     pub audience: Audience,
+    /// What it is good for when it is no longer fresh.
+    pub windows: Windows,
 }
 
 impl Lifetime {
-    /// Puts a lifetime together again from what L2 kept of it.
+    /// Puts a lifetime together again from what L2 kept of it, without [`windows`](Self::windows).
     #[must_use]
     pub const fn new(freshness: Duration, initial_age: Duration, source: Source, audience: Audience) -> Self {
-        Self { freshness, initial_age, source, audience }
+        let windows = Windows::NONE;
+        Self { freshness, initial_age, source, audience, windows }
+    }
+
+    /// With these windows.
+    #[must_use]
+    pub const fn with_windows(self, windows: Windows) -> Self {
+        Self { windows, ..self }
+    }
+
+    /// Since when the response was stale when it arrived; `None` when it was fresh.
+    const fn stale_on_arrival(&self) -> Option<Duration> {
+        self.initial_age.checked_sub(self.freshness)
     }
 
     /// The credential that keeps this response from answering a request, if one does.
@@ -166,7 +189,8 @@ impl Audience {
 
 /// Judges whether a response may be stored.
 ///
-/// Vary is judged apart, by [`Vary::parse`](crate::variant::Vary::parse).
+/// Vary is judged apart, by [`Vary::parse`](crate::variant::Vary::parse). An answer to POST that may be stored is stored
+/// for GET. A response that sets a cookie goes through [`strip_set_cookie`](crate::fields::strip_set_cookie) first.
 #[must_use]
 pub fn storability(
     exchange: &Exchange<'_>,
@@ -174,27 +198,31 @@ pub fn storability(
     credentials: Credentials,
     policy: &Policy,
 ) -> Storability {
-    match lifetime(exchange, granted, credentials, policy) {
+    match judge(exchange, granted, credentials, policy) {
+        Ok(lifetime) if exchange.status == StatusCode::PARTIAL_CONTENT => Storability::Partial(lifetime),
         Ok(lifetime) => Storability::Storable(lifetime),
         Err(reason) => Storability::Unstorable(reason),
     }
 }
 
-fn lifetime(
+fn judge(
     exchange: &Exchange<'_>,
     granted: Granted,
     credentials: Credentials,
     policy: &Policy,
 ) -> Result<Lifetime, Reason> {
-    let directives = CacheControl::parse(exchange.response);
-    request_permits(exchange)?;
-    status_permits(exchange.status, &directives, policy)?;
-    response_permits(exchange.response, &directives)?;
-
+    let directives = CacheControl::of_response(exchange.response, &policy.targeted);
     let explicit = Explicit::of(&directives, exchange.response, exchange.times.received);
-    let Assigned { freshness, source } = assign(explicit, granted, exchange.status)?;
+    request_permits(exchange, explicit, policy)?;
+    status_permits(exchange, &directives, policy)?;
+    response_permits(exchange, &directives, policy)?;
+
+    let Assigned { freshness, source } = freshness(exchange, &directives, explicit, granted, policy)?;
+    let validator = validator(exchange);
+    let windows = Windows::of(&directives, granted, source, policy, validator);
     let initial_age = initial_age(exchange.response, exchange.times);
-    let lifetime = Lifetime::new(freshness, initial_age, source, Audience::of(&directives, source));
+    let audience = Audience::of(&directives, source);
+    let lifetime = Lifetime { freshness, initial_age, source, audience, windows };
 
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3
     //# if the cache is shared: the Authorization header field is not present in the request (see
@@ -203,34 +231,99 @@ fn lifetime(
     if let Some(reason) = lifetime.refuses(credentials) {
         return Err(reason);
     }
-    if initial_age >= freshness {
-        return Err(Reason::Expired);
+    match lifetime.stale_on_arrival() {
+        Some(by) if !is_of_use(&lifetime, by, exchange.status, policy, validator) => Err(Reason::Expired),
+        _ => Ok(lifetime),
     }
-    Ok(lifetime)
 }
 
-fn request_permits(exchange: &Exchange<'_>) -> Result<(), Reason> {
+/// Whether a response that is stale from the start is worth being stored: it can be validated, or answers while it is stale.
+fn is_of_use(
+    lifetime: &Lifetime,
+    stale_by: Duration,
+    status: StatusCode,
+    policy: &Policy,
+    validator: Validator,
+) -> bool {
+    let validated = policy.validated == Validated::Store && validator == Validator::Present;
+    let windows = &lifetime.windows;
+    status != StatusCode::PARTIAL_CONTENT && (validated || stale_by < windows.refresh.max(windows.error))
+}
+
+fn freshness(
+    exchange: &Exchange<'_>,
+    directives: &CacheControl,
+    explicit: Option<Explicit>,
+    granted: Granted,
+    policy: &Policy,
+) -> Result<Assigned, Reason> {
+    let Exchange { status, response, .. } = *exchange;
+    let heuristic = policy.heuristic.filter(|_| explicit.is_none());
+    let received = exchange.times.received;
+    let guessed = heuristic.and_then(|how| guess(how, directives, status, response, received));
+    match assign(explicit, granted, guessed, status) {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
+        //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
+        //# response MUST NOT be used to satisfy any other request without forwarding it for validation and
+        //# receiving a successful response; see Section 4.3.
+        Ok(assigned) if directives.no_cache => Ok(Assigned { freshness: Duration::ZERO, ..assigned }),
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# a status code that is defined as heuristically cacheable (see Section 4.2.2).
+        //
+        // That it is validated each time is all that has to be known of its freshness.
+        Err(Reason::NoFreshness) if directives.no_cache && is_heuristically_cacheable(status) => {
+            Ok(Assigned { freshness: Duration::ZERO, source: Source::CacheControl })
+        }
+        assigned => assigned,
+    }
+}
+
+fn validator(exchange: &Exchange<'_>) -> Validator {
+    let dated = || single_date(exchange.response, &LAST_MODIFIED, exchange.times.received).is_some();
+    if exchange.response.contains_key(ETAG) || dated() { Validator::Present } else { Validator::Absent }
+}
+
+fn request_permits(
+    exchange: &Exchange<'_>,
+    explicit: Option<Explicit>,
+    policy: &Policy,
+) -> Result<(), Reason> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3
     //# the request method is understood by the cache;
-    if exchange.method != Method::GET {
+    let understood = *exchange.method == Method::GET
+        || (*exchange.method == Method::POST
+            && policy.post == Post::Store
+            && is_post_for_get(exchange, explicit));
+    if !understood {
         return Err(Reason::Method);
     }
     //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.5
     //# The no-store request directive indicates that a cache MUST NOT store any part of either this
     //# request or any response to it.
-    let directives = CacheControl::parse(exchange.request);
-    if directives.no_store || directives.malformed {
+    if RequestDirectives::parse(exchange.request).forbids_storing() {
         return Err(Reason::RequestNoStore);
     }
     Ok(())
 }
 
-fn status_permits(status: StatusCode, directives: &CacheControl, policy: &Policy) -> Result<(), Reason> {
-    match status.as_u16() {
-        //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
-        //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
-        //# the Range and Content-Range header fields
-        206 => Err(Reason::PartialContent),
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//# Responses to POST requests are only cacheable when they include explicit freshness information (see
+//# Section 4.2.1 of [CACHING]) and a Content-Location header field that has the same value as the
+//# POST's target URI (Section 8.7).
+//
+// With another status code the answer is not what a GET would have got.
+fn is_post_for_get(exchange: &Exchange<'_>, explicit: Option<Explicit>) -> bool {
+    let mut lines = exchange.response.get_all(CONTENT_LOCATION).iter();
+    let location = lines.next().filter(|_| lines.next().is_none()).and_then(|line| line.to_str().ok());
+    let location = location.and_then(|reference| exchange.target.resolve(reference));
+    exchange.status == StatusCode::OK
+        && explicit.is_some()
+        && location.is_some_and(|location| location == exchange.target.path)
+}
+
+fn status_permits(exchange: &Exchange<'_>, directives: &CacheControl, policy: &Policy) -> Result<(), Reason> {
+    match exchange.status.as_u16() {
+        206 => partial_permits(exchange, policy),
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3
         //# the response status code is final (see Section 15 of [HTTP]);
         ..200 | 304 | 600.. => Err(Reason::Status),
@@ -245,12 +338,23 @@ fn status_permits(status: StatusCode, directives: &CacheControl, policy: &Policy
     }
 }
 
-/// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
-fn is_understood(code: u16) -> bool {
-    matches!(code, 200..=205 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+fn partial_permits(_exchange: &Exchange<'_>, _policy: &Policy) -> Result<(), Reason> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+    //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
+    //# the Range and Content-Range header fields
+    Err(Reason::PartialContent)
 }
 
-fn response_permits(response: &HeaderMap, directives: &CacheControl) -> Result<(), Reason> {
+/// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
+fn is_understood(code: u16) -> bool {
+    matches!(code, 200..=206 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+fn response_permits(
+    exchange: &Exchange<'_>,
+    directives: &CacheControl,
+    policy: &Policy,
+) -> Result<(), Reason> {
     if directives.malformed {
         return Err(Reason::MalformedCacheControl);
     }
@@ -258,11 +362,12 @@ fn response_permits(response: &HeaderMap, directives: &CacheControl) -> Result<(
     //# the no-store cache directive is not present in the response (see Section 5.2.2.5);
     //
     //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
-    //= type=TODO
     //# When a cache that implements the must-understand directive receives a response that includes it,
     //# the cache SHOULD ignore the no-store directive if it understands and implements the status code's
     //# caching requirements.
-    if directives.no_store {
+    //
+    // A status code that is not understood has been refused before.
+    if directives.no_store && !directives.must_understand {
         return Err(Reason::NoStore);
     }
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3
@@ -272,18 +377,17 @@ fn response_permits(response: &HeaderMap, directives: &CacheControl) -> Result<(
         return Err(Reason::Private);
     }
     // RFC 9111, 7.3: Set-Cookie does not inhibit caching. A cookie handed to everyone is a session handed to everyone,
-    // so here it does.
-    if response.contains_key(SET_COOKIE) {
+    // so here it does, unless the policy has it otherwise.
+    if policy.set_cookie == SetCookie::Refuse && exchange.response.contains_key(SET_COOKIE) {
         return Err(Reason::SetCookie);
     }
-    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
-    //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
-    //# response MUST NOT be used to satisfy any other request without forwarding it for validation and
-    //# receiving a successful response; see Section 4.3.
-    if directives.no_cache {
+    // Without a validator, or where the policy stores nothing that has to be validated, there would be no use for it.
+    let validated = policy.validated == Validated::Store && validator(exchange) == Validator::Present;
+    if directives.no_cache && !validated {
         return Err(Reason::NoCache);
     }
-    if response.contains_key(CONTENT_RANGE) {
+    // It means nothing with another status code than 206, but what sends it is not to be trusted to be complete.
+    if exchange.status != StatusCode::PARTIAL_CONTENT && exchange.response.contains_key(CONTENT_RANGE) {
         return Err(Reason::PartialContent);
     }
     Ok(())

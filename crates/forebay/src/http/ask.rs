@@ -10,8 +10,10 @@ use forebay_core::tag::Idents;
 use forebay_policy::age::Times;
 use forebay_policy::facts::Fact;
 use forebay_policy::freshness::Granted;
+use forebay_policy::reason::Reason;
 use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
 use forebay_policy::storable::{Exchange, Lifetime, Storability, storability, strip_hop_by_hop};
+use forebay_policy::target::Target;
 use forebay_policy::validate::{CONDITIONAL_FIELDS, Precondition, evaluate};
 use forebay_policy::variant::Vary;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
@@ -159,9 +161,14 @@ impl Judge {
             status: head.status,
             response: &head.headers,
             times: Times { requested: self.requested, received },
+            target: Target { scheme: None, authority: &wanted.authority, path: &wanted.target },
         };
-        let granted = Granted { handler: cached.ttl, route: route.ttl };
+        let granted = Granted { handler: cached.ttl, route: route.ttl, ..Granted::default() };
         let lifetime = match storability(&exchange, granted, wanted.credentials, &hub.policy) {
+            // What has to be validated before its first use is of none yet.
+            Storability::Storable(lifetime) if lifetime.freshness <= lifetime.initial_age => {
+                return Err(Reason::Expired.as_str());
+            }
             Storability::Storable(lifetime) => lifetime,
             Storability::Unstorable(reason) => return Err(reason.as_str()),
             _ => return Err("unknown"),

@@ -11,7 +11,7 @@ use crate::support::now;
 #[track_caller]
 fn check(value: &str, expected: Option<u64>) {
     let time = expected.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    assert_eq!(http_date(&HeaderValue::from_str(value).unwrap(), now()), time, "{value}");
+    assert_eq!(http_date(&HeaderValue::from_str(value).expect("a field value"), now()), time, "{value}");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7

@@ -5,6 +5,7 @@ mod dates;
 mod properties;
 mod rfc9110_partial;
 mod rfc9110_range;
+mod rfc5861;
 mod section_3;
 mod section_3_2;
 mod section_4;

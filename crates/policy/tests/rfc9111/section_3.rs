@@ -55,7 +55,24 @@ fn no_store_wins_over_all_freshness() {
     ] {
         Case::cache_control(value).route(60).handler(60).refused(Reason::NoStore);
     }
-    Case::cache_control("must-understand, no-store, max-age=60").refused(Reason::NoStore);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//= type=test
+//# When a cache that implements the must-understand directive receives a response that includes it,
+//# the cache SHOULD ignore the no-store directive if it understands and implements the status code's
+//# caching requirements.
+#[test]
+fn no_store_is_for_caches_that_do_not_understand_the_status() {
+    let case = |status| Case::cache_control("must-understand, no-store, max-age=60").status(status);
+    case(200).stored_for(60);
+    case(404).stored_for(60);
+    for status in [299, 499, 599] {
+        case(status).refused(Reason::MustUnderstand);
+    }
+    case(304).refused(Reason::Status);
+    Case::cache_control("must-understand, no-store").refused(Reason::NoFreshness);
+    Case::cache_control("must-understand, no-store, private, max-age=60").refused(Reason::Private);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3

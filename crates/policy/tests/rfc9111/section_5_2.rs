@@ -27,10 +27,11 @@ fn names_have_no_case_and_arguments_two_forms() {
     check_max_age("max-age=007", Some(7));
     let all = parse(
         "Public, NO-CACHE, No-Store, PRIVATE, Must-Revalidate, proxy-REVALIDATE, immutable, must-Understand, \
-         ONLY-if-cached, S-MaxAge=5",
+         S-MaxAge=5, Stale-While-Revalidate=6, STALE-if-error=\"7\"",
     );
     assert!(all.public && all.no_cache && all.no_store && all.private && all.must_revalidate);
-    assert!(all.proxy_revalidate && all.immutable && all.must_understand && all.only_if_cached);
+    assert!(all.proxy_revalidate && all.immutable && all.must_understand);
+    assert_eq!((all.stale_while_revalidate, all.stale_if_error), (Some(6), Some(7)));
     assert_eq!((all.s_maxage, all.max_age, all.malformed), (Some(5), None, false));
 }
 

@@ -9,6 +9,7 @@ use forebay_policy::freshness::Granted;
 use forebay_policy::profile::Policy;
 use forebay_policy::reason::Reason;
 use forebay_policy::storable::{Exchange, Lifetime, Storability, storability};
+use forebay_policy::target::Target;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 /// Thu, 01 Jan 2026 00:00:00 GMT.
@@ -75,6 +76,11 @@ impl Case {
         self
     }
 
+    pub(crate) fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     pub(crate) fn route(mut self, ttl: u64) -> Self {
         self.granted.route = Some(seconds(ttl));
         self
@@ -92,6 +98,7 @@ impl Case {
             status: StatusCode::from_u16(self.status).expect("a status code"),
             response: &self.response,
             times: Times { requested: now(), received: now() },
+            target: Target { scheme: None, authority: "shop.example", path: "/articles/42?page=2" },
         };
         storability(&exchange, self.granted, self.credentials, &self.policy)
     }
