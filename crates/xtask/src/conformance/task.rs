@@ -6,6 +6,7 @@ use std::path::Path;
 use super::marks::{Mark, marks};
 use super::report::{markdown, open};
 use super::spec::Spec;
+use super::verdict::unmatched;
 use crate::files::{folders, sources};
 use crate::run::{self, Failure};
 
@@ -33,20 +34,25 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     match options {
         Options::Write => {
             fs::write(run::root().join(FILE), markdown(&specs, &marks))?;
-            println!("{FILE}: {} marks, {} sentences open", marks.len(), open(&specs, &marks).len());
+            let (open, others) = (open(&specs, &marks).len(), unmatched(&specs, &marks).len());
+            println!("{FILE}: {} marks, {others} of them in no list, {open} sentences open", marks.len());
         }
         Options::Open => open(&specs, &marks).iter().for_each(|(_, line)| println!("{line}")),
     }
     Ok(())
 }
 
-/// Fails where the file is not what the sources say now.
+/// Fails where the file is not what the sources say now, or where more is open than has been before.
 pub(crate) fn check() -> Result<(), Failure> {
     println!("== conformance");
     let (specs, marks) = read()?;
     let open = open(&specs, &marks);
     let binding = open.iter().filter(|(level, _)| level.binds()).count();
     println!("{} sentences open, {binding} of them with a MUST: cargo xtask conformance --open", open.len());
+    if binding > OPEN_AT_MOST {
+        let problem = format!("{binding} sentences with a MUST are open, {OPEN_AT_MOST} may be: see --open");
+        return Err(Failure::new(format!("conformance: {problem}")));
+    }
     if fs::read_to_string(run::root().join(FILE)).is_ok_and(|text| text == markdown(&specs, &marks)) {
         return Ok(());
     }
@@ -90,6 +96,9 @@ fn specs(folder: &Path) -> Result<Vec<Spec>, Failure> {
 }
 
 const FILE: &str = "docs/conformance.md";
+
+/// The sentences with a MUST or MUST NOT that nothing cites yet. It may only become less.
+const OPEN_AT_MOST: usize = 103;
 
 #[cfg(test)]
 mod tests {

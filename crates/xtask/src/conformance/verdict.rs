@@ -106,7 +106,14 @@ fn cites(mark: &Mark, spec: &Spec, section: &Section, requirement: &Requirement)
         return quote == sentence
             || (!stem.is_empty() && quote.contains(&stem) && quote.ends_with(&sentence));
     }
-    quote.contains(&sentence) || (quote.len() >= SHORTEST_PART && sentence.contains(&quote))
+    let is_part = || quote.len() >= SHORTEST_PART && sentence.contains(&quote) && !is_listed(&quote, spec);
+    quote.contains(&sentence) || is_part()
+}
+
+/// A sentence of its own is not a part of another one that happens to say it, too.
+fn is_listed(quote: &str, spec: &Spec) -> bool {
+    let mut listed = spec.sections.iter().flat_map(|section| &section.requirements);
+    listed.any(|requirement| comparable(&requirement.text) == quote)
 }
 
 fn within(section: &str, outer: &str) -> bool {
@@ -178,6 +185,17 @@ mod tests {
         check(&mark("4.2", "", "MUST compute the age of a stored"), [State::Untested, NOT_APPLICABLE]);
         check(&mark("4.2", "", &format!("Before. {QUOTE} After.")), [State::Untested, NOT_APPLICABLE]);
         check(&mark("4.2", "", "A cache MUST"), [State::Open, NOT_APPLICABLE]);
+    }
+
+    #[test]
+    fn a_sentence_that_stands_in_a_longer_one_cites_itself_alone() {
+        let spec = "rfc 9111 T\n\nsection 4 C\n\nrule: a range with a length other than zero\n\nrule: The only one is a range \
+            with a length other than zero.\n";
+        let spec = Spec::parse(spec).unwrap();
+        let (marks, _) = marks("a.rs", &mark("4", "", "a range with a length other than zero"));
+        let states: Vec<_> =
+            verdicts(&spec, &spec.sections[0], &marks).iter().map(|verdict| verdict.state).collect();
+        assert_eq!(states, [State::Untested, State::Open]);
     }
 
     #[test]
