@@ -41,6 +41,12 @@ const OF_THE_PART: Fields<'_> = &[("content-range", "bytes 10-19/100"), ("conten
 //# A server that generates a 206 response MUST generate the following header fields, in addition to
 //# those required in the subsections below, if the field would have been sent in a 200 (OK) response
 //# to the same request: Date, Cache-Control, ETag, Expires, Content-Location, and Vary.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.1
+//= type=test
+//# If a single part is being transferred, the server generating the 206 response MUST generate a
+//# Content-Range header field, describing what range of the selected representation is enclosed, and a
+//# content consisting of the range.
 #[test]
 fn a_206_carries_the_fields_of_a_200() {
     let part = single_fields(&fields(&[]), &stored(), &(10..20), 100);
@@ -85,6 +91,12 @@ fn each_part_has_its_head_and_the_last_one_an_end() {
 //# To avoid confusion with single-part responses, a server MUST NOT generate a Content-Range header
 //# field in the HTTP header section of a multiple part response (this field will be sent in each part
 //# instead).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+//= type=test
+//# If multiple parts are being transferred, the server generating the 206 response MUST generate
+//# "multipart/byteranges" content, as defined in Section 14.6, and a Content-Type header field containing
+//# the "multipart/byteranges" media type and its required boundary parameter.
 #[test]
 fn a_multipart_206_says_its_type_and_its_own_length() {
     let mut stored = stored();
@@ -189,6 +201,16 @@ fn only_parts_with_the_same_strong_validator_are_combined() {
 //# A cache MAY complete a stored incomplete response by making a subsequent range request (Section
 //# 14.2 of [HTTP]) and combining the successful response with the stored response, as defined in
 //# Section 3.4.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+//= type=test
+//# A client MUST NOT generate an If-Range header field containing an entity tag that is marked as weak.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+//= type=test
+//# A client MUST NOT generate an If-Range header field containing an HTTP-date unless the client has no
+//# entity tag for the corresponding representation and the date is a strong validator in the sense
+//# defined by Section 8.8.2.2.
 #[test]
 fn what_a_stored_part_lacks_is_asked_for() {
     let asks = |stored: Fields<'_>, known, expected: Fields<'_>| {

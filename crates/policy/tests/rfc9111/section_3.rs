@@ -33,6 +33,11 @@ fn interim_and_unknown_classes_of_status_are_not_stored() {
 //= type=test
 //# if the response status code is 206 or 304, or the must-understand cache directive (see Section
 //# 5.2.2.3) is present: the cache understands the response status code;
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//= type=test
+//# The must-understand response directive limits caching of the response to a cache that understands and
+//# conforms to the requirements for that response's status code.
 #[test]
 fn a_status_that_must_be_understood_and_is_not_is_refused() {
     Case::cache_control("max-age=60").status(304).refused(Reason::Status);
@@ -44,6 +49,16 @@ fn a_status_that_must_be_understood_and_is_not_is_refused() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3
 //= type=test
 //# the no-store cache directive is not present in the response (see Section 5.2.2.5);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+//= type=test
+//# If directives conflict (e.g., both max-age and no-cache are present), the most restrictive directive
+//# should be honored.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.5
+//= type=test
+//# The no-store response directive indicates that a cache MUST NOT store any part of either the immediate
+//# request or the response and MUST NOT use the response to satisfy any other request.
 #[test]
 fn no_store_wins_over_all_freshness() {
     for value in [
@@ -79,6 +94,11 @@ fn no_store_is_for_caches_that_do_not_understand_the_status() {
 //= type=test
 //# if the cache is shared: the private response directive is either not present or allows a shared
 //# cache to store a modified response; see Section 5.2.2.7);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.7
+//= type=test
+//# The unqualified private response directive indicates that a shared cache MUST NOT store the response
+//# (i.e., the response is intended for a single user).
 #[test]
 fn private_wins_over_all_freshness() {
     for value in
@@ -120,6 +140,23 @@ fn a_route_grants_freshness_to_good_answers_and_little_to_missing_ones() {
 //= type=test
 //# Caches MUST include all received response header fields — including unrecognized ones — when
 //# storing a response; this assures that new HTTP header fields can be successfully deployed.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+//= type=test
+//# Intermediaries MUST parse a received Connection header field before a message is forwarded and, for
+//# each connection-option in this field, remove any header or trailer field(s) from the message with the
+//# same name as the connection-option, and then remove the Connection header field itself (or replace it
+//# with the intermediary's own control options for the forwarded message).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+//= type=test
+//# Furthermore, intermediaries SHOULD remove or replace fields that are known to require removal before
+//# forwarding, whether or not they appear as a connection-option, after applying those fields' semantics.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# Header fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be
+//# stored, unless the cache incorporates the identity of the proxy into the cache key.
 #[test]
 fn fields_of_the_connection_are_taken_out_and_all_others_stay() {
     let mut response = fields(&[

@@ -16,6 +16,16 @@ const DATE: (&str, &str) = ("date", "Thu, 01 Jan 2026 00:00:00 GMT");
 //= type=test
 //# If the cache is shared and the s-maxage response directive (Section 5.2.2.10) is present, use
 //# its value, or
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+//= type=test
+//# If the max-age response directive (Section 5.2.2.1) is present, use its value, or
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+//= type=test
+//# The s-maxage response directive indicates that, for a shared cache, the maximum age specified by this
+//# directive overrides the maximum age specified by either the max-age directive or the Expires header
+//# field.
 #[test]
 fn freshness_is_taken_from_the_first_that_speaks() {
     let later = ("expires", "Thu, 01 Jan 2026 00:01:40 GMT");
@@ -128,6 +138,12 @@ fn age(lines: Fields<'_>) -> Duration {
 //# the "apparent_age": response_time minus date_value, if the implementation's clock is reasonably
 //# well synchronized to the origin server's clock. If the result is negative, the result is
 //# replaced by zero.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3
+//= type=test
+//# In circumstances where very old cache implementations that might not correctly insert Age are present,
+//# corrected_initial_age can be calculated more conservatively as corrected_initial_age =
+//# max(apparent_age, corrected_age_value);
 #[test]
 fn age_is_the_larger_of_what_date_and_age_say() {
     let old = ("date", "Wed, 31 Dec 2025 23:59:00 GMT");

@@ -19,6 +19,11 @@ fn matches(if_none_match: &str, tag: &str) -> bool {
 //# A recipient MUST use the weak comparison function when comparing entity tags for If-None-Match (
 //# Section 8.8.3.2), since weak entity tags can be used for cache validation even if there have been
 //# changes to the representation data.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3.2
+//= type=test
+//# two entity tags are equivalent if their opaque-tags match character-by-character, regardless of either
+//# or both being tagged as "weak".
 #[test]
 fn entity_tags_are_compared_weakly() {
     assert!(matches("W/\"1\"", "W/\"1\""));
@@ -30,6 +35,10 @@ fn entity_tags_are_compared_weakly() {
     assert!(matches("\"\"", "\"\""));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+//= type=test
+//# If the field value is a list of entity tags, the condition is false if one of the listed tags matches
+//# the entity tag of the selected representation.
 #[test]
 fn any_tag_of_the_list_may_match() {
     for list in ["\"a\", \"1\"", "\"1\",\"b\"", ", \"a\" ,, W/\"1\" ,", "\"a,\", \"1\""] {
@@ -52,6 +61,9 @@ fn a_star_alone_matches_whatever_is_stored() {
     assert!(!not_modified(&[("if-none-match", "*"), ("if-none-match", "*")], &[("etag", "\"1\"")]));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+//= type=test
+//# Otherwise, the condition is true.
 #[test]
 fn a_broken_list_or_tag_matches_nothing() {
     for list in
@@ -145,6 +157,13 @@ fn only_a_stored_200_answers_conditions() {
 //= type=test
 //# The server generating a 304 response MUST generate any of the following header fields that would
 //# have been sent in a 200 (OK) response to the same request:
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5
+//= type=test
+//# Since the goal of a 304 response is to minimize information transfer when the recipient already has
+//# one or more cached representations, a sender SHOULD NOT generate representation metadata other than
+//# the above listed fields unless said metadata exists for the purpose of guiding cache updates (e.g.,
+//# Last-Modified might be useful if the response does not have an ETag field).
 #[test]
 fn a_304_leaves_out_what_describes_the_representation() {
     let kept: Fields<'_> = &[

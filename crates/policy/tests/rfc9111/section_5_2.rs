@@ -18,6 +18,11 @@ fn check_max_age(value: &str, expected: Option<u32>) {
 //= type=test
 //# Cache directives are identified by a token, to be compared case-insensitively, and have an optional
 //# argument that can use both token and quoted-string syntax.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2
+//= type=test
+//# For the directives defined below that define arguments, recipients ought to accept both forms, even if
+//# a specific form is required for generation.
 #[test]
 fn names_have_no_case_and_arguments_two_forms() {
     check_max_age("max-age=60", Some(60));
@@ -123,6 +128,12 @@ fn bytes_beyond_ascii_do_not_hide_a_directive() {
 //= type=test
 //# Note: The qualified form of the directive is often handled by caches as if an unqualified
 //# no-cache directive was received
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
+//= type=test
+//# The no-cache response directive, in its unqualified form (without an argument), indicates that the
+//# response MUST NOT be used to satisfy any other request without forwarding it for validation and
+//# receiving a successful response; see Section 4.3.
 #[test]
 fn qualified_no_cache_is_no_cache() {
     for value in
