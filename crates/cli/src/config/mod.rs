@@ -1,0 +1,13 @@
+//! The settings in force: a flag before a variable before the file before the default.
+//!
+//! [`given`] finds what was said of a setting and where, [`value`] reads it; [`Config`] is the outcome.
+
+mod error;
+mod given;
+mod token;
+mod value;
+
+pub(crate) use self::error::ConfigError;
+pub(crate) use self::given::{CacheStatus, Config};
+pub(crate) use self::token::Token;
+pub(crate) use self::value::OriginUrl;

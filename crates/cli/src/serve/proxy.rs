@@ -1,0 +1,67 @@
+//! One request and its answer, from top to bottom.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay::CacheService;
+use forebay_policy::status::CacheName;
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use super::answer::{AnswerBody, failed, here, refused};
+use super::body::RequestBody;
+use super::connection::Busy;
+use super::fields::{Arrival, Peer, arrive};
+use super::forward::Forward;
+use super::refusal::Refusal;
+
+/// What all connections share.
+#[derive(Clone)]
+pub(super) struct Proxy {
+    pub(super) cache: CacheService<Forward>,
+    pub(super) name: Option<Arc<CacheName>>,
+    pub(super) max_body: u64,
+    pub(super) pause: Duration,
+}
+
+impl Proxy {
+    /// Answers a request of this peer. The connection is busy until the answer's body has been sent.
+    pub(super) fn answer(&self, request: Request<Incoming>, peer: &Peer, busy: Busy) -> Answering {
+        let (mut parts, body) = request.into_parts();
+        let name = self.name.as_deref();
+        match arrive(&mut parts, peer) {
+            Arrival::Goes => {}
+            Arrival::Here => return now(here(&parts), busy),
+            Arrival::Refused(refusal) => return now(refused(refusal, name), busy),
+        }
+        let announced =
+            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > self.max_body) {
+            return now(refused(Refusal::TooLarge, name), busy);
+        }
+        let body = RequestBody::new(body, self.max_body, self.pause);
+        let (method, name) = (parts.method.clone(), self.name.clone());
+        let answer = self.cache.clone().call(Request::from_parts(parts, body));
+        Box::pin(async move {
+            Ok(match answer.await {
+                Ok(answer) => answer.map(|body| AnswerBody::passed(body, busy)),
+                Err(failure) => {
+                    tracing::debug!(error = &failure as &dyn std::error::Error, "no answer from the origin");
+                    failed(&failure, &method, name.as_deref()).map(|body| body.guarded(busy))
+                }
+            })
+        })
+    }
+}
+
+fn now(response: Response<AnswerBody<Busy>>, busy: Busy) -> Answering {
+    Box::pin(ready(Ok(response.map(|body| body.guarded(busy)))))
+}
+
+/// An answer under way. It never fails: what goes wrong is an answer too.
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<AnswerBody<Busy>>, std::convert::Infallible>> + Send>>;
