@@ -15,13 +15,15 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::credentials::Credentials;
+use crate::directives::{MaxStale, RequestDirectives};
 use crate::facts::{Fact, RequestFacts};
-use crate::profile::{Partial, Policy};
+use crate::profile::{ClientDirectives, Partial, Policy};
 use crate::reason::Reason;
 use crate::storable::Lifetime;
+use crate::windows::{Stale, Windows};
 
 /// Whether the cache takes part in a request.
 #[non_exhaustive]
@@ -216,4 +218,188 @@ impl Lifetime {
             Some(reason) => Reusable::No(reason),
         }
     }
+}
+
+/// What a stored response may do for a request that it is the answer to.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Answer: it is fresh.
+    Fresh,
+    /// Answer, and ask the origin beside that: it is stale by no more than `stale-while-revalidate` says.
+    Refresh,
+    /// Answer: it is stale, but the client accepts that (`max-stale`).
+    Stale,
+    /// Ask the origin first, for this reason. Should that fail, [`on_failure`] says whether it may answer after all.
+    Validate(Forward),
+}
+
+/// Reads what a request asks of the cache, beside not to be stored; nothing where the policy does not hear it.
+#[must_use]
+pub fn heard(facts: RequestFacts, request: &HeaderMap, policy: &Policy) -> Option<RequestDirectives> {
+    let heard = facts.has(Fact::Directives) && policy.client_directives == ClientDirectives::Honour;
+    heard.then(|| RequestDirectives::parse(request))
+}
+
+/// Judges whether a stored response of this age may answer.
+///
+/// `client` is what the request asks of the cache, where the policy hears that and the request asks for anything. It
+/// is passed by on most requests: then two comparisons are all.
+#[must_use]
+pub const fn reuse(lifetime: &Lifetime, age: Duration, client: Option<&RequestDirectives>) -> Reuse {
+    match (lifetime.freshness_at(age), client) {
+        (Freshness::Fresh { .. }, None) => Reuse::Fresh,
+        (Freshness::Fresh { remaining }, Some(client)) => {
+            if accepts_fresh(client, age, remaining) {
+                Reuse::Fresh
+            } else {
+                Reuse::Validate(Forward::Request)
+            }
+        }
+        (Freshness::Stale { by }, None) => refreshing(&lifetime.windows, by),
+        (Freshness::Stale { by }, Some(client)) => stale(&lifetime.windows, client, age, by),
+    }
+}
+
+const fn accepts_fresh(client: &RequestDirectives, age: Duration, remaining: Duration) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.4
+    //# The no-cache request directive indicates that the client prefers a stored response not be used to
+    //# satisfy the request without successful validation on the origin server.
+    if client.no_cache {
+        return false;
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.3
+    //# The min-fresh request directive indicates that the client prefers a response whose freshness
+    //# lifetime is no less than its current age plus the specified time in seconds.
+    let fresh_enough = match client.min_fresh {
+        Some(asked) => at_most(seconds(asked), remaining),
+        None => true,
+    };
+    fresh_enough && young_enough(client, age)
+}
+
+const fn young_enough(client: &RequestDirectives, age: Duration) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.1
+    //# The max-age request directive indicates that the client prefers a response whose age is less than
+    //# or equal to the specified number of seconds.
+    match client.max_age {
+        Some(asked) => at_most(age, seconds(asked)),
+        None => true,
+    }
+}
+
+/// A stale response, for a client that asks for nothing or accepts it.
+const fn refreshing(windows: &Windows, by: Duration) -> Reuse {
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-3
+    //# When present in an HTTP response, the stale-while-revalidate Cache-Control extension indicates that
+    //# caches MAY serve the response it appears in after it becomes stale, up to the indicated number of
+    //# seconds.
+    if lies_in(by, windows.refresh) { Reuse::Refresh } else { Reuse::Validate(Forward::Stale) }
+}
+
+/// A stale response, for a client that asks for something.
+const fn stale(windows: &Windows, client: &RequestDirectives, age: Duration, by: Duration) -> Reuse {
+    let ask = Reuse::Validate(Forward::Stale);
+    if client.no_cache || client.min_fresh.is_some() || !young_enough(client, age) {
+        return ask;
+    }
+    let accepted = match client.max_stale {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.2
+        //# If no value is assigned to max-stale, then the client will accept a stale response of any age.
+        Some(MaxStale::Any) => true,
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.2
+        //# If a value is present, then the client is willing to accept a response that has exceeded
+        //# its freshness lifetime by no more than the specified number of seconds.
+        Some(MaxStale::UpTo(asked)) => at_most(by, seconds(asked)),
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.1
+        //# Unless the max-stale request directive is also present, the client does not wish to receive a stale
+        //# response.
+        None if client.max_age.is_some() => false,
+        None => return refreshing(windows, by),
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
+    //# A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive
+    //# (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable
+    //# s-maxage or proxy-revalidate response directive; see Section 5.2.2).
+    if !accepted || !permit_stale(windows) {
+        return ask;
+    }
+    match refreshing(windows, by) {
+        Reuse::Refresh => Reuse::Refresh,
+        _ => Reuse::Stale,
+    }
+}
+
+/// How the origin failed to answer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It answered with this status code.
+    Status(StatusCode),
+    /// It gave no answer, or none in time.
+    Unreachable,
+}
+
+/// What answers a request when the origin has failed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The stored response.
+    Stale,
+    /// What the origin said, or that it said nothing.
+    None,
+}
+
+/// Judges whether a stored response of this age may answer in the place of a failure.
+#[must_use]
+pub const fn on_failure(
+    lifetime: &Lifetime,
+    age: Duration,
+    failure: Failure,
+    client: Option<&RequestDirectives>,
+) -> Fallback {
+    let windows = &lifetime.windows;
+    let window = match failure {
+        //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+        //# In this context, an error is any situation which would result in a 500, 502, 503 or 504 HTTP
+        //# response status code being returned.
+        Failure::Status(status) if matches!(status.as_u16(), 500 | 502..=504) => windows.error,
+        Failure::Status(_) => return Fallback::None,
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
+        //# A cache MUST NOT generate a stale response unless it is disconnected or doing so is explicitly
+        //# permitted by the client or origin server
+        Failure::Unreachable => windows.unreachable,
+    };
+    let by = age.saturating_sub(lifetime.freshness);
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+    //# When used as a request Cache-Control extension, its scope of application is the request it appears
+    //# in; when used as a response Cache-Control extension, its scope is any request applicable to the
+    //# cached response it occurs in.
+    let accepted = match client {
+        Some(RequestDirectives { stale_if_error: Some(asked), .. }) => lies_in(by, seconds(*asked)),
+        _ => false,
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+    //# However, if a cache receives a 5xx (Server Error) response while attempting to validate a
+    //# response, it can either forward this response to the requesting client or act as if the server
+    //# failed to respond. In the latter case, the cache can send a previously stored response, subject
+    //# to its constraints on doing so (see Section 4.2.4), or retry the validation request.
+    if permit_stale(windows) && (accepted || lies_in(by, window)) { Fallback::Stale } else { Fallback::None }
+}
+
+const fn permit_stale(windows: &Windows) -> bool {
+    matches!(windows.stale, Stale::Permitted)
+}
+
+/// Whether a staleness is within a window; a window of zero is none.
+const fn lies_in(by: Duration, window: Duration) -> bool {
+    !window.is_zero() && at_most(by, window)
+}
+
+const fn at_most(duration: Duration, limit: Duration) -> bool {
+    limit.checked_sub(duration).is_some()
+}
+
+const fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number as u64)
 }

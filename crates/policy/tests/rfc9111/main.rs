@@ -15,5 +15,6 @@ mod section_4_3;
 mod section_4_3_4;
 mod section_4_4;
 mod section_5_2;
+mod section_5_2_1;
 mod security;
 mod support;
