@@ -98,7 +98,7 @@ fn specs(folder: &Path) -> Result<Vec<Spec>, Failure> {
 const FILE: &str = "docs/conformance.md";
 
 /// The sentences with a MUST or MUST NOT that nothing cites yet. It may only become less.
-const OPEN_AT_MOST: usize = 103;
+const OPEN_AT_MOST: usize = 86;
 
 #[cfg(test)]
 mod tests {
