@@ -140,6 +140,12 @@ async fn a_handler_s_annotation_outranks_its_fields() {
 //= type=test
 //# The unqualified private response directive indicates that a shared cache MUST NOT store the response
 //# (i.e., the response is intended for a single user).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.5
+//= type=test
+//# "MUST NOT store" in this context means that the cache MUST NOT intentionally store the information in
+//# non-volatile storage and MUST make a best-effort attempt to remove the information from volatile
+//# storage as promptly as possible after forwarding it.
 #[tokio::test]
 async fn nothing_is_stored_without_a_word_and_nothing_that_is_private() {
     let cases: [&[(&str, &str)]; 5] = [
@@ -190,6 +196,11 @@ async fn nothing_is_stored_without_a_word_and_nothing_that_is_private() {
 //= type=test
 //# vary-miss: The cache contained a response that matched the request URI, but it could not select a
 //# response based upon this request's header fields and stored Vary header fields.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# The most specific reason known to the cache SHOULD be used, to the extent that it is possible to
+//# implement.
 #[tokio::test]
 async fn answers_vary_by_what_vary_names() {
     let calls = Arc::default();

@@ -190,6 +190,12 @@ async fn what_is_too_large_passes_in_full_whether_it_says_so_or_not() {
 //= type=test
 //# A message that uses a valid Content-Length is incomplete if the size of the message body received (in
 //# octets) is less than the value given by Content-Length.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//= type=test
+//# Since there is no predefined limit to the length of content, a recipient MUST anticipate potentially
+//# large decimal numerals and prevent parsing errors due to integer conversion overflows or precision
+//# loss due to integer conversion (Section 17.5).
 #[tokio::test]
 async fn half_a_body_is_never_kept() {
     enum End {

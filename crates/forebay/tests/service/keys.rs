@@ -139,6 +139,9 @@ async fn a_constant_field_from_a_balancer_costs_nothing() {
 }
 
 // S4, S8
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# bypass: The cache was configured to not handle this request.
 #[tokio::test]
 async fn a_method_override_or_a_body_leaves_nothing_and_gets_nothing() {
     let count = Count::default();

@@ -63,6 +63,11 @@ async fn a_page_is_not_kept_because_it_looks_like_a_file() {
 //# server MUST NOT send Content-Length in such a response unless its field value equals the decimal
 //# number of octets that would have been sent in the content of a response if the same request had used
 //# the GET method.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# the request method associated with the stored response allows it to be used for the presented request,
+//# and
 #[tokio::test]
 async fn head_is_answered_from_get_and_never_the_other_way_round() {
     let (app, count) = answering(200, FRESH).await;
@@ -103,6 +108,12 @@ async fn a_range_passes_by_and_a_part_is_never_kept() {
 //= type=test
 //# Note that if a request containing this directive is satisfied from a cache, the no-store request
 //# directive does not apply to the already stored response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.5
+//= type=test
+//# "MUST NOT store" in this context means that the cache MUST NOT intentionally store the information in
+//# non-volatile storage and MUST make a best-effort attempt to remove the information from volatile
+//# storage as promptly as possible after forwarding it.
 #[tokio::test]
 async fn a_request_s_no_store_is_answered_but_leaves_nothing() {
     let (app, count) = answering(200, FRESH).await;
@@ -299,6 +310,11 @@ async fn connection_takes_away_what_is_the_connection_s_and_hides_nothing() {
 //# The value of "ttl" is an Integer that indicates the response's remaining freshness lifetime (see
 //# [HTTP-CACHING], Section 4.2.1) as calculated by the cache, as an integer number of seconds, measured
 //# as closely as possible to when the response header section is sent by the cache.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.1
+//= type=test
+//# A response that was in cache but not able to be used without going forward (e.g., because it was stale
+//# or partial) is not considered a hit.
 #[tokio::test]
 async fn age_is_counted_on_and_upstream_s_cache_status_stays() {
     let clock = ManualClock::default();

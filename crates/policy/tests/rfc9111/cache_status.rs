@@ -25,6 +25,10 @@ fn check(outcome: Outcome, ttl: Option<i64>, detail: Option<&'static str>, expec
 //= type=test
 //# If true, the response was successfully reused; if not, a new request had to be made. If not present,
 //# the request was not collapsed with others.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2
+//= type=test
+//# While these parameters are OPTIONAL, caches are encouraged to provide as much information as possible.
 #[test]
 fn the_examples_of_the_rfc_come_out() {
     let miss = Forwarded::because(Forward::UriMiss);
@@ -93,6 +97,10 @@ fn a_detail_is_a_token_a_string_or_left_out() {
 //= type=test
 //# Each List member identifies the cache that inserted it, and this identifier MUST be a String or
 //# Token.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2
+//= type=test
+//# The syntax of this header field conforms to [STRUCTURED-FIELDS].
 #[test]
 fn a_name_is_a_token_or_a_string() {
     let written = |name: &str| {

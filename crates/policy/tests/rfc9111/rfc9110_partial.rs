@@ -47,6 +47,11 @@ const OF_THE_PART: Fields<'_> = &[("content-range", "bytes 10-19/100"), ("conten
 //# If a single part is being transferred, the server generating the 206 response MUST generate a
 //# Content-Range header field, describing what range of the selected representation is enclosed, and a
 //# content consisting of the range.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+//= type=test
+//# For byte ranges, a sender SHOULD indicate the complete length of the representation from which the
+//# range has been extracted, unless the complete length is unknown or difficult to determine.
 #[test]
 fn a_206_carries_the_fields_of_a_200() {
     let part = single_fields(&fields(&[]), &stored(), &(10..20), 100);
@@ -118,6 +123,11 @@ fn a_multipart_206_says_its_type_and_its_own_length() {
 //= type=test
 //# A server that generates a 416 response to a byte-range request SHOULD generate a Content-Range
 //# header field specifying the current length of the selected representation (Section 14.4).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+//= type=test
+//# A server generating a 416 (Range Not Satisfiable) response to a byte-range request SHOULD send a
+//# Content-Range header field with an unsatisfied-range value, as in the following example:
 #[test]
 fn a_416_says_the_length_and_nothing_that_would_let_it_be_stored() {
     let expected: Fields<'_> = &[
@@ -151,6 +161,11 @@ fn a_part_answers_for_what_lies_within_it() {
 //= type=test
 //# The combined response content consists of the union of partial content ranges within the new
 //# response and all of the matching stored responses.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+//= type=test
+//# A client that has received multiple partial responses to GET requests on a target resource MAY combine
+//# those responses into a larger continuous range if they share the same strong validator.
 #[test]
 fn parts_that_touch_or_overlap_are_joined() {
     for (known, new, before, after) in [
@@ -211,6 +226,12 @@ fn only_parts_with_the_same_strong_validator_are_combined() {
 //# A client MUST NOT generate an If-Range header field containing an HTTP-date unless the client has no
 //# entity tag for the corresponding representation and the date is a strong validator in the sense
 //# defined by Section 8.8.2.2.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
+//= type=test
+//# MAY send the Last-Modified value (using If-Unmodified-Since or If-Range) if the request is for a
+//# subrange, a single stored response is being validated, and that response contains only a Last-Modified
+//# value (not an entity tag).
 #[test]
 fn what_a_stored_part_lacks_is_asked_for() {
     let asks = |stored: Fields<'_>, known, expected: Fields<'_>| {

@@ -30,6 +30,12 @@ fn whole(value: &str) {
 //= type=test
 //# A server MUST NOT generate a multipart response to a request for a single range, since a client that
 //# does not request multiple parts might not support multipart responses.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14
+//= type=test
+//# Range requests are an OPTIONAL feature of HTTP, designed so that recipients not implementing this
+//# feature (or not supporting it for the target resource) can respond as if it is a normal GET request
+//# without impacting interoperability.
 #[test]
 fn the_examples_of_the_rfc_come_out() {
     single("bytes=0-499", 10_000, 0..500);
@@ -355,6 +361,11 @@ fn an_invalid_content_range_is_no_part() {
 //# If a 206 (Partial Content) response contains a Content-Range header field with a range unit (
 //# Section 14.1) that the recipient does not understand, the recipient MUST NOT attempt to recombine
 //# it with a stored representation.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+//= type=test
+//# A client MUST inspect a 206 response's Content-Type and Content-Range field(s) to determine what parts
+//# are enclosed and whether additional requests are needed.
 #[test]
 fn only_a_single_part_in_bytes_is_a_part() {
     let part = |lines: Fields<'_>| ContentRange::of(&fields(lines)).is_some();

@@ -38,6 +38,11 @@ fn interim_and_unknown_classes_of_status_are_not_stored() {
 //= type=test
 //# The must-understand response directive limits caching of the response to a cache that understands and
 //# conforms to the requirements for that response's status code.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# In this context, a cache has "understood" a request method or a response status code if it recognizes
+//# it and implements all specified caching-related behavior.
 #[test]
 fn a_status_that_must_be_understood_and_is_not_is_refused() {
     Case::cache_control("max-age=60").status(304).refused(Reason::Status);

@@ -79,6 +79,19 @@ fn the_length_is_that_of_the_stored_content() {
 //# Caches in this situation MAY omit these header fields from updating stored responses on an exceptional
 //# basis but SHOULD limit such omission to those fields necessary to assure integrity of the stored
 //# response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+//= type=test
+//# Header fields that the cache's stored response depends upon, as described below,
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+//= type=test
+//# Header fields that are automatically processed and removed by the recipient, as described below, and
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+//= type=test
+//# Implementations MAY automatically omit such header fields from updates, even when the processing does
+//# not actually occur.
 #[test]
 fn the_coding_and_the_range_of_the_stored_bytes_stay() {
     check(

@@ -18,6 +18,17 @@ fn gate_of(method: &Method, lines: Fields<'_>) -> Gate {
 //# A cache MUST write through requests with methods that are unsafe (Section 9.2.1 of [HTTP]) to the
 //# origin server; i.e., a cache is not allowed to generate a reply to such a request before having
 //# forwarded the request and having received a corresponding response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//= type=test
+//# In contrast, a POST request cannot be satisfied by a cached POST response because POST is potentially
+//# unsafe; see Section 4 of [CACHING].
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.3
+//= type=test
+//# For a cache to store and use a response, the associated method needs to explicitly allow caching and
+//# to detail under what conditions a response can be used to satisfy subsequent requests; a method
+//# definition that does not do so cannot be cached.
 #[test]
 fn every_method_but_get_and_head_goes_to_the_origin() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::TRACE] {
@@ -41,6 +52,22 @@ fn a_request_with_no_store_may_be_answered_but_leaves_nothing_behind() {
     assert_eq!(gate_of(&Method::GET, &[("pragma", "no-cache")]), Gate::Lookup(Lookup::Fill));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+//= type=test
+//# A cache MUST NOT evaluate conditional header fields that only apply to an origin server, occur in a
+//# request with semantics that cannot be satisfied with a cached response, or occur in a request with a
+//# target resource for which it has no stored responses; such preconditions are likely intended for some
+//# other (inbound) server.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+//= type=test
+//# A cache or intermediary MAY ignore If-Match because its interoperability features are only necessary
+//# for an origin server.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4
+//= type=test
+//# A cache or intermediary MAY ignore If-Unmodified-Since because its interoperability features are only
+//# necessary for an origin server.
 #[test]
 fn what_the_cache_does_not_handle_passes_it_by() {
     let cases: [(Fields<'_>, Reason); 11] = [

@@ -78,6 +78,10 @@ fn absent_and_empty_are_different() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
 //= type=test
 //# combining multiple header field lines with the same field name (see Section 5.2 of [HTTP])
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
+//= type=test
+//# adding or removing whitespace, where allowed in the header field's syntax
 #[test]
 fn lines_and_whitespace_around_commas_make_no_difference() {
     for values in [&["a, b"][..], &["a,b"], &["a", "b"], &[" a\t, b "]] {

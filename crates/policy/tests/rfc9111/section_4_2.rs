@@ -26,6 +26,14 @@ const DATE: (&str, &str) = ("date", "Thu, 01 Jan 2026 00:00:00 GMT");
 //# The s-maxage response directive indicates that, for a shared cache, the maximum age specified by this
 //# directive overrides the maximum age specified by either the max-age directive or the Expires header
 //# field.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# an Expires header field (see Section 5.3);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
 #[test]
 fn freshness_is_taken_from_the_first_that_speaks() {
     let later = ("expires", "Thu, 01 Jan 2026 00:01:40 GMT");

@@ -99,6 +99,11 @@ fn if_none_match_takes_precedence() {
 //= type=test
 //# If the selected representation's last modification date is earlier or equal to the date
 //# provided in the field value, the condition is false.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
+//= type=test
+//# A recipient MUST interpret an If-Modified-Since field value's timestamp in terms of the origin
+//# server's clock.
 #[test]
 fn if_modified_since_compares_with_last_modified() {
     assert!(not_modified(&[("if-modified-since", LATE)], &[("last-modified", EARLY)]));
@@ -164,6 +169,13 @@ fn only_a_stored_200_answers_conditions() {
 //# one or more cached representations, a sender SHOULD NOT generate representation metadata other than
 //# the above listed fields unless said metadata exists for the purpose of guiding cache updates (e.g.,
 //# Last-Modified might be useful if the response does not have an ETag field).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//= type=test
+//# A server MAY send a Content-Length header field in a 304 (Not Modified) response to a conditional GET
+//# request (Section 15.4.5); a server MUST NOT send Content-Length in such a response unless its field
+//# value equals the decimal number of octets that would have been sent in the content of a 200 (OK)
+//# response to the same request.
 #[test]
 fn a_304_leaves_out_what_describes_the_representation() {
     let kept: Fields<'_> = &[

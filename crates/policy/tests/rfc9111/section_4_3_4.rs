@@ -22,6 +22,13 @@ fn asks(stored: Fields<'_>, client: Fields<'_>, expected: Fields<'_>) {
 //= type=test
 //# MUST send the relevant entity tags (using If-Match, If-None-Match, or If-Range) if the entity
 //# tags were provided in the stored response(s) being validated.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+//= type=test
+//# When a client desires to update one or more stored responses that have entity tags, the client SHOULD
+//# generate an If-None-Match header field containing a list of those entity tags when making a GET
+//# request; this allows recipient servers to send a 304 (Not Modified) response to indicate when one of
+//# those stored responses matches the selected representation.
 #[test]
 fn the_stored_entity_tag_is_sent_as_it_is() {
     for tag in ["\"a\"", "W/\"a\"", "\"\"", "\"a,b\\\\\""] {

@@ -134,6 +134,11 @@ fn bytes_beyond_ascii_do_not_hide_a_directive() {
 //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
 //# response MUST NOT be used to satisfy any other request without forwarding it for validation and
 //# receiving a successful response; see Section 4.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+//= type=test
+//# The no-cache (Section 5.2.2.4) and private (Section 5.2.2.7) cache directives can have arguments that
+//# prevent storage of header fields by all caches and shared caches, respectively.
 #[test]
 fn qualified_no_cache_is_no_cache() {
     for value in
