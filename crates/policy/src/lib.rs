@@ -60,6 +60,8 @@ pub mod profile;
 
 mod structured;
 
+mod preferences;
+
 pub mod directives;
 
 pub mod date;
