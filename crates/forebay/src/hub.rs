@@ -56,7 +56,7 @@ impl Hub {
         max_body: usize,
     ) -> Self {
         let names = tiers.instance().recorder().names().clone();
-        let plain = Route::new(RouteOptions::new(), default_ttl, &names, UNNAMED);
+        let plain = Route::new(RouteOptions::new(), default_ttl, policy.vary, &names, UNNAMED);
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -78,9 +78,14 @@ impl Hub {
         self.tiers.instance().recorder().names()
     }
 
+    /// A route under `label`, with what holds for all.
+    pub(crate) fn route(&self, options: RouteOptions, label: &str) -> Route {
+        Route::new(options, self.default_ttl, self.policy.vary, self.names(), label)
+    }
+
     /// The route of an annotation, under the path it was matched by.
     pub(crate) fn annotated(&self, options: RouteOptions, path: Option<&str>) -> Arc<Route> {
-        let mut route = Route::new(options, self.default_ttl, self.names(), path.unwrap_or(UNNAMED));
+        let mut route = self.route(options, path.unwrap_or(UNNAMED));
         route.annotated = true;
         Arc::new(route)
     }
@@ -98,7 +103,7 @@ impl Hub {
 
     /// The route of a path on which no inner layer has anything to say.
     pub(crate) fn unannotated(&self, path: &str) -> Arc<Route> {
-        Arc::new(Route::new(RouteOptions::new(), self.default_ttl, self.names(), path))
+        Arc::new(self.route(RouteOptions::new(), path))
     }
 
     /// Reports a mistake in the service's own code or configuration, once.

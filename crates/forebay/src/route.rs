@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::event::{Meters, Names};
+use forebay_policy::profile::VaryNames;
 use forebay_policy::variant::VaryAllow;
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
@@ -178,13 +179,14 @@ impl Route {
     pub(crate) fn new(
         options: RouteOptions,
         default_ttl: Option<Duration>,
+        vary: VaryNames,
         names: &Names,
         label: &str,
     ) -> Self {
         if let Err(error) = options.check() {
             tracing::error!(route = label, %error, "this route is not cached");
         }
-        let allow = options.vary.iter().cloned().fold(VaryAllow::default(), VaryAllow::with);
+        let allow = options.vary.iter().cloned().fold(VaryAllow::of(vary), VaryAllow::with);
         Self {
             ttl: options.ttl.or(default_ttl),
             vary_allow: allow,
