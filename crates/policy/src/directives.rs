@@ -96,6 +96,8 @@ impl CacheControl {
     //# back to other cache-control mechanisms present).
     fn targeted(response: &HeaderMap, name: &HeaderName) -> Option<Self> {
         let mut directives = Self { targeted: true, ..Self::default() };
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
+        //# Targeted fields are Dictionary Structured Fields (Section 3.2 of [STRUCTURED-FIELDS]).
         let members = dictionary(response.get_all(name), |member| directives.set(&member)).ok()?;
         (members > 0).then_some(directives)
     }
@@ -121,6 +123,14 @@ impl CacheControl {
     fn set(&mut self, member: &Member<'_>) {
         //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
         //# Implementations SHOULD NOT consume values that violate these inferred constraints.
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
+        //# Caches that use a targeted field MUST implement the semantics of the following cache directives:
+        //# max-age must-revalidate no-store no-cache private
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
+        //# Furthermore, they SHOULD implement other cache directives (including extension cache
+        //# directives) that they support in the Cache-Control response header field.
         match self.slot(&Name::of(member.key)) {
             // A permission has to be said rightly, while what forbids is heard in any form but `?0`.
             Some(Slot::Permission(flag)) => *flag = member.item == Item::Boolean(true),
@@ -146,6 +156,11 @@ impl CacheControl {
             //# Note: The qualified form of the directive is often handled by caches as if an unqualified
             //# no-cache directive was received
             8 if name.is("no-cache") => Slot::Flag(&mut self.no_cache),
+            //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+            //# If any arguments are present, they have no meaning and MUST be ignored.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+            //# Multiple instances of the immutable extension are equivalent to one instance.
             9 if name.is("immutable") => Slot::Permission(&mut self.immutable),
             14 if name.is("stale-if-error") => Slot::Seconds(&mut self.stale_if_error),
             15 if name.is("must-revalidate") => Slot::Flag(&mut self.must_revalidate),

@@ -248,6 +248,13 @@ pub fn heard(facts: RequestFacts, request: &HeaderMap, policy: &Policy) -> Optio
 #[must_use]
 pub const fn reuse(lifetime: &Lifetime, age: Duration, client: Option<&RequestDirectives>) -> Reuse {
     match (lifetime.freshness_at(age), client) {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4
+        //# fresh (see Section 4.2), or
+        //
+        //= https://www.rfc-editor.org/rfc/rfc8246#section-2.1
+        //# Therefore, proxies SHOULD skip conditionally revalidating fresh responses containing the
+        //# immutable extension unless there is a signal from the client that a validation is necessary
+        //# (e.g., a no-cache Cache-Control request directive defined in Section 5.2.1.4 of [RFC7234]).
         (Freshness::Fresh { .. }, None) => Reuse::Fresh,
         (Freshness::Fresh { remaining }, Some(client)) => {
             if accepts_fresh(client, age, remaining) {
@@ -294,6 +301,14 @@ const fn refreshing(windows: &Windows, by: Duration) -> Reuse {
     //# When present in an HTTP response, the stale-while-revalidate Cache-Control extension indicates that
     //# caches MAY serve the response it appears in after it becomes stale, up to the indicated number of
     //# seconds.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-3
+    //# If delta-seconds passes without the cached entity being revalidated, it SHOULD NOT continue to be
+    //# served stale, absent other information.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+    //# Stale responses SHOULD be revalidated as they normally would be in the absence of the immutable
+    //# extension.
     if lies_in(by, windows.refresh) { Reuse::Refresh } else { Reuse::Validate(Forward::Stale) }
 }
 
@@ -325,6 +340,8 @@ const fn stale(windows: &Windows, client: &RequestDirectives, age: Duration, by:
         return ask;
     }
     match refreshing(windows, by) {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4
+        //# allowed to be served stale (see Section 4.2.4), or
         Reuse::Refresh => Reuse::Refresh,
         _ => Reuse::Stale,
     }
