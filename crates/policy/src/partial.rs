@@ -38,7 +38,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use crate::date::is_strong_date;
-use crate::range::{ContentRange, from_text};
+use crate::range::{ContentRange, Selection, from_text, select};
 use crate::syntax::entity_tag;
 
 /// Returns the fields of a 206 with one part of a stored response of `complete` bytes.
@@ -185,6 +185,37 @@ pub const fn covers(known: &Range<u64>, wanted: &Range<u64>) -> bool {
     //# been made complete, or the request is partial and specifies a range wholly within the incomplete
     //# response.
     known.start <= wanted.start && wanted.end <= known.end
+}
+
+/// Selects the bytes that a GET request asks for, of a stored part; `None` when the part does not have them all, so that
+/// the request goes to the origin.
+///
+/// ```
+/// use forebay_policy::partial::select_within;
+/// use forebay_policy::range::{ContentRange, Selection};
+/// use http::{HeaderMap, HeaderValue, header};
+///
+/// let held = ContentRange { range: 500..1000, complete: Some(1000) };
+/// let asked = |value| {
+///     let mut request = HeaderMap::new();
+///     request.insert(header::RANGE, HeaderValue::from_static(value));
+///     select_within(&request, &HeaderMap::new(), &held)
+/// };
+/// assert_eq!(asked("bytes=-100"), Some(Selection::Single(900..1000)));
+/// assert_eq!(asked("bytes=0-100"), None);
+/// assert_eq!(asked("bytes=1000-"), Some(Selection::Unsatisfiable));
+/// ```
+#[must_use]
+pub fn select_within(request: &HeaderMap, stored: &HeaderMap, held: &ContentRange) -> Option<Selection> {
+    let complete = held.complete?;
+    let selection = select(request, stored, complete);
+    let has_all = match &selection {
+        Selection::Whole => covers(&held.range, &(0..complete)),
+        Selection::Single(wanted) => covers(&held.range, wanted),
+        Selection::Multiple(parts) => parts.iter().all(|wanted| covers(&held.range, wanted)),
+        Selection::Unsatisfiable => true,
+    };
+    has_all.then_some(selection)
 }
 
 /// What becomes of a stored part when another one of the same representation arrives.

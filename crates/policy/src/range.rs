@@ -43,7 +43,7 @@ pub enum Selection {
 /// Selects the bytes that a GET request asks for, of a stored 200 with these fields and this many bytes.
 ///
 /// The client's If-Range is judged here; its other conditions come first, see [`evaluate`](crate::validate::evaluate).
-/// A stored part answers as well, by the length of the whole; [`covers`](crate::partial::covers) then says whether it has the bytes.
+/// For a stored part there is [`select_within`](crate::partial::select_within).
 #[must_use]
 pub fn select(request: &HeaderMap, stored: &HeaderMap, length: u64) -> Selection {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2

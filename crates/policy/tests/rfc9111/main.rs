@@ -3,6 +3,7 @@
 mod cache_status;
 mod dates;
 mod properties;
+mod properties_reuse;
 mod rfc9110_partial;
 mod rfc9110_range;
 mod rfc5861;

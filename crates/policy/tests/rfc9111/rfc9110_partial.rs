@@ -1,8 +1,9 @@
 //! RFC 9110, section 15.3.7, and RFC 9111, sections 3.3 and 3.4: answers with parts, and parts that are stored.
 
 use forebay_policy::partial::{
-    Combined, Multipart, combine, complete, covers, single_fields, unsatisfied_fields,
+    Combined, Multipart, combine, complete, covers, select_within, single_fields, unsatisfied_fields,
 };
+use forebay_policy::range::{ContentRange, Selection};
 use forebay_policy::update::combinable;
 use http::HeaderMap;
 
@@ -155,6 +156,24 @@ fn a_part_answers_for_what_lies_within_it() {
     for wanted in [9..20, 10..21, 0..5, 20..21, 0..100] {
         assert!(!covers(&(10..20), &wanted), "{wanted:?}");
     }
+}
+
+#[test]
+fn a_stored_part_answers_for_the_ranges_it_holds() {
+    let held = |range, complete| ContentRange { range, complete };
+    let asks = |value, held: &ContentRange| select_within(&fields(&[("range", value)]), &fields(&[]), held);
+    let part = held(40..60, Some(100));
+    assert_eq!(asks("bytes=40-59", &part), Some(Selection::Single(40..60)));
+    assert_eq!(asks("bytes=-50,41-42", &held(40..100, Some(100))), Some(Selection::Single(41..100)));
+    assert_eq!(asks("bytes=100-", &part), Some(Selection::Unsatisfiable));
+    for value in ["bytes=39-59", "bytes=40-60", "bytes=-10", "bytes=50-", "bytes=41-42,0-1", "bytes=0-", "x"]
+    {
+        assert_eq!(asks(value, &part), None, "{value}");
+    }
+    assert_eq!(asks("bytes=41-42", &held(40..60, None)), None, "the end is not known");
+    assert_eq!(select_within(&fields(&[]), &fields(&[]), &part), None);
+    let whole = select_within(&fields(&[]), &fields(&[]), &held(0..100, Some(100)));
+    assert_eq!(whole, Some(Selection::Whole));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3

@@ -112,6 +112,20 @@ fn if_modified_since_compares_with_last_modified() {
     assert!(!not_modified(&[("if-modified-since", LATE)], &[("last-modified", "x"), ("date", EARLY)]));
 }
 
+#[test]
+fn if_modified_since_may_have_any_form_of_date_and_a_head_is_like_a_get() {
+    let stored = fields(&[("last-modified", EARLY)]);
+    for same in
+        ["Wed, 31 Dec 2025 23:00:00 GMT", "Wednesday, 31-Dec-25 23:00:00 GMT", "Wed Dec 31 23:00:00 2025"]
+    {
+        let request = fields(&[("if-modified-since", same)]);
+        for method in [Method::GET, Method::HEAD] {
+            let verdict = evaluate(&method, &request, StatusCode::OK, &stored, now());
+            assert_eq!(verdict, Precondition::NotModified, "{method} {same}");
+        }
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
 //= type=test
 //# If a request contains an If-Modified-Since header field and the Last-Modified header field is not
