@@ -122,12 +122,6 @@ fn not_modified_since(request: &HeaderMap, stored: &HeaderMap, received: SystemT
     //# valid HTTP-date, the field value has more than one member, or if the request method is neither GET
     //# nor HEAD.
     let Some(since) = single_date(request, &IF_MODIFIED_SINCE, received) else { return false };
-    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
-    //= type=exception
-    //= reason=A cache has the time of Date in its place, as RFC 9111 says in section 4.3.2.
-    //# A recipient MUST ignore the If-Modified-Since header field if the resource does not have a
-    //# modification date available.
-    //
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
     //# If a request contains an If-Modified-Since header field and the Last-Modified header field is not
     //# present in a stored response, a cache SHOULD use the stored response's Date field value (or, if no
