@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use forebay_core::event::Names;
 use forebay_core::tiers::Tiers;
+use forebay_core::time::Moment;
 use forebay_policy::credentials::CredentialFields;
 use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
@@ -72,6 +73,16 @@ impl Hub {
             learned: RwLock::default(),
             reported: Mutex::default(),
         }
+    }
+
+    /// This moment, on the cache's clock.
+    pub(crate) fn now(&self) -> Moment {
+        self.tiers.instance().settings().clock.now()
+    }
+
+    /// The time of day.
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.tiers.instance().settings().clock.wall()
     }
 
     pub(crate) fn names(&self) -> &Names {

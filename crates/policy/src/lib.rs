@@ -25,7 +25,7 @@
 //! // A request comes in: may the cache answer it, and may its answer be stored?
 //! let request = HeaderMap::new();
 //! let (facts, policy) = (RequestFacts::scan(&request), Policy::origin());
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
 //! let credentials = Credentials::of(facts, &request, &CredentialFields::default());
 //!
 //! // The origin answers: how long is that good for, and for whom?

@@ -2,15 +2,14 @@
 //!
 //! ```
 //! use forebay_policy::facts::RequestFacts;
-//! use forebay_policy::profile::Policy;
 //! use forebay_policy::reason::Reason;
 //! use forebay_policy::reuse::{Body, Forward, Gate, Lookup, gate};
 //! use http::{HeaderMap, Method};
 //!
-//! let (facts, policy) = (RequestFacts::scan(&HeaderMap::new()), Policy::origin());
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
-//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty, &policy), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
-//! assert_eq!(gate(&Method::POST, facts, Body::Present, &policy), Gate::Bypass(Forward::Method, Reason::Method));
+//! let facts = RequestFacts::scan(&HeaderMap::new());
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
+//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
+//! assert_eq!(gate(&Method::POST, facts, Body::Present), Gate::Bypass(Forward::Method, Reason::Method));
 //! ```
 
 use std::time::Duration;
@@ -20,7 +19,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::credentials::Credentials;
 use crate::directives::{MaxStale, RequestDirectives};
 use crate::facts::{Fact, RequestFacts};
-use crate::profile::{ClientDirectives, Partial, Policy};
+use crate::profile::{ClientDirectives, Policy};
 use crate::reason::Reason;
 use crate::storable::Lifetime;
 use crate::windows::{Stale, Windows};
@@ -41,7 +40,7 @@ pub enum Gate {
 pub enum Lookup {
     /// Its answer may be stored.
     Fill,
-    /// It asks for ranges: a part that comes in answer may be stored.
+    /// It asks for ranges. A part that comes in answer may be stored where the policy says so, the whole in any case.
     Range,
     /// Its answer is not stored.
     ReadOnly(Reason),
@@ -101,7 +100,7 @@ impl Forward {
 /// A GET for ranges is answered from what is stored whatever the policy says of parts: [`select`](crate::range::select)
 /// says with which bytes. A HEAD for ranges is a HEAD.
 #[must_use]
-pub fn gate(method: &Method, facts: RequestFacts, body: Body, policy: &Policy) -> Gate {
+pub fn gate(method: &Method, facts: RequestFacts, body: Body) -> Gate {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4
     //# A cache MUST write through requests with methods that are unsafe (Section 9.2.1 of [HTTP]) to the
     //# origin server; i.e., a cache is not allowed to generate a reply to such a request before having
@@ -122,10 +121,7 @@ pub fn gate(method: &Method, facts: RequestFacts, body: Body, policy: &Policy) -
         return Gate::Lookup(Lookup::ReadOnly(Reason::RequestNoStore));
     }
     if facts.has(Fact::Range) {
-        return Gate::Lookup(match policy.partial {
-            Partial::Combine => Lookup::Range,
-            Partial::Pass => Lookup::ReadOnly(Reason::Range),
-        });
+        return Gate::Lookup(Lookup::Range);
     }
     Gate::Lookup(Lookup::Fill)
 }

@@ -89,6 +89,8 @@ pub enum Outcome {
     Hit,
     /// By the origin.
     Forwarded(Forwarded),
+    /// Neither: it made the answer up, as a 504 for `only-if-cached`.
+    Generated,
 }
 
 /// How a request went to the origin.
@@ -181,6 +183,7 @@ impl CacheStatus<'_> {
             //# "hit" and "fwd" are exclusive; only one of them should appear on each list member.
             Outcome::Hit => line.push(b"; hit"),
             Outcome::Forwarded(forwarded) => forwarded.write(line),
+            Outcome::Generated => {}
         }
         if let Some(ttl) = self.ttl {
             //= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
