@@ -371,6 +371,9 @@ pub const fn on_failure(
     failure: Failure,
     client: Option<&RequestDirectives>,
 ) -> Fallback {
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+    //# The stale-if-error Cache-Control extension indicates that when an error is encountered, a cached
+    //# stale response MAY be used to satisfy the request, regardless of other freshness information.
     let windows = &lifetime.windows;
     let window = match failure {
         //= https://www.rfc-editor.org/rfc/rfc5861#section-4
@@ -383,6 +386,10 @@ pub const fn on_failure(
         //# permitted by the client or origin server
         Failure::Unreachable => windows.unreachable,
     };
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+    //# Its value indicates the upper limit to staleness; when the cached response is more stale than the
+    //# indicated amount, the cached response SHOULD NOT be used to satisfy the request, absent other
+    //# information.
     let by = age.saturating_sub(lifetime.freshness);
     //= https://www.rfc-editor.org/rfc/rfc5861#section-4
     //# When used as a request Cache-Control extension, its scope of application is the request it appears

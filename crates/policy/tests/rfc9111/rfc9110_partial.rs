@@ -212,6 +212,11 @@ fn of_parts_that_do_not_touch_the_newer_one_stays() {
 //= type=test
 //# These ranges can only be safely combined if they all have in common the same strong validator
 //# (Section 8.8.1).
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+//= type=test
+//# A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
+//# later requests, if they all share the same strong validator and the cache complies with the client
+//# requirements in Section 15.3.7.3 of [HTTP].
 #[test]
 fn only_parts_with_the_same_strong_validator_are_combined() {
     let may = |stored: Fields<'_>, new: Fields<'_>| combinable(&fields(stored), &fields(new));

@@ -234,6 +234,16 @@ fn on_status(response: &str, age: u64, status: u16) -> Fallback {
 //= type=test
 //# In the latter case, the cache can send a previously stored response, subject to its constraints on
 //# doing so (see Section 4.2.4), or retry the validation request.
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# However, if a cache receives a 5xx (Server Error) response while attempting to validate a response,
+//# it can either forward this response to the requesting client or act as if the server failed to
+//# respond.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# In the latter case, the cache can send a previously stored response, subject to its constraints on
+//# doing so (see Section 4.2.4), or retry the validation request.
 #[test]
 fn stale_if_error_answers_for_these_errors_and_no_others() {
     let response = "max-age=60, stale-if-error=60";
