@@ -82,6 +82,8 @@ pub mod credentials;
 
 pub mod fields;
 
+pub mod range;
+
 pub mod storable;
 
 pub mod reuse;
@@ -89,8 +91,6 @@ pub mod reuse;
 pub mod validate;
 
 pub mod update;
-
-pub mod range;
 
 pub mod partial;
 

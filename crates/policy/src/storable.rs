@@ -35,18 +35,19 @@ use std::time::Duration;
 use http::header::{
     AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
     CONTENT_TYPE, DATE, ETAG, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::age::{Times, initial_age};
 use crate::credentials::Credentials;
-use crate::date::single_date;
+use crate::date::comparable_date;
 use crate::directives::{CacheControl, RequestDirectives};
 use crate::freshness::{Assigned, Explicit, Granted, Source, assign, guess, is_heuristically_cacheable};
-use crate::profile::{Policy, Post, SetCookie, Validated};
+use crate::profile::{Partial, Policy, Post, SetCookie, Validated};
+use crate::range::ContentRange;
 use crate::reason::Reason;
-use crate::syntax::members;
+use crate::syntax::{entity_tag, members};
 use crate::target::Target;
 use crate::windows::{Validator, Windows};
 
@@ -218,7 +219,7 @@ fn judge(
     response_permits(exchange, &directives, policy)?;
 
     let Assigned { freshness, source } = freshness(exchange, &directives, explicit, granted, policy)?;
-    let validator = validator(exchange);
+    let validator = validator(exchange.response);
     let windows = Windows::of(&directives, granted, source, policy, validator);
     let initial_age = initial_age(exchange.response, exchange.times);
     let audience = Audience::of(&directives, source);
@@ -278,9 +279,9 @@ fn freshness(
     }
 }
 
-fn validator(exchange: &Exchange<'_>) -> Validator {
-    let dated = || single_date(exchange.response, &LAST_MODIFIED, exchange.times.received).is_some();
-    if exchange.response.contains_key(ETAG) || dated() { Validator::Present } else { Validator::Absent }
+fn validator(response: &HeaderMap) -> Validator {
+    let valid = entity_tag(response).is_some() || comparable_date(response, &LAST_MODIFIED).is_some();
+    if valid { Validator::Present } else { Validator::Absent }
 }
 
 fn request_permits(
@@ -338,11 +339,17 @@ fn status_permits(exchange: &Exchange<'_>, directives: &CacheControl, policy: &P
     }
 }
 
-fn partial_permits(_exchange: &Exchange<'_>, _policy: &Policy) -> Result<(), Reason> {
+fn partial_permits(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Reason> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
     //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
-    //# the Range and Content-Range header fields
-    Err(Reason::PartialContent)
+    //# the Range and Content-Range header fields or if it does not understand the range units used in
+    //# those fields.
+    //
+    // A part that nobody has asked for, or that does not say which one it is, is of no use.
+    let asked = exchange.method == Method::GET && exchange.request.contains_key(RANGE);
+    let understood =
+        policy.partial == Partial::Combine && asked && ContentRange::of(exchange.response).is_some();
+    if understood { Ok(()) } else { Err(Reason::PartialContent) }
 }
 
 /// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
@@ -382,7 +389,8 @@ fn response_permits(
         return Err(Reason::SetCookie);
     }
     // Without a validator, or where the policy stores nothing that has to be validated, there would be no use for it.
-    let validated = policy.validated == Validated::Store && validator(exchange) == Validator::Present;
+    let validated =
+        policy.validated == Validated::Store && validator(exchange.response) == Validator::Present;
     if directives.no_cache && !validated {
         return Err(Reason::NoCache);
     }
