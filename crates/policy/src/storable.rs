@@ -262,6 +262,22 @@ fn freshness(
     let heuristic = policy.heuristic.filter(|_| explicit.is_none());
     let received = exchange.times.received;
     let guessed = heuristic.and_then(|how| guess(how, directives, status, response, received));
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a public response directive (see Section 5.2.2.9);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# an Expires header field (see Section 5.3);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a max-age response directive (see Section 5.2.2.1);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a cache extension that allows it to be cached (see Section 5.2.3); or
+    //
+    // Alone, `public` and the status code permit a guess; an extension is a targeted field, or what the service grants.
     match assign(explicit, granted, guessed, status) {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
         //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
@@ -291,6 +307,11 @@ fn request_permits(
 ) -> Result<(), Reason> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3
     //# the request method is understood by the cache;
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.3
+    //# For a cache to store and use a response, the associated method needs to explicitly allow caching and
+    //# to detail under what conditions a response can be used to satisfy subsequent requests; a method
+    //# definition that does not do so cannot be cached.
     let understood = *exchange.method == Method::GET
         || (*exchange.method == Method::POST
             && policy.post == Post::Store
@@ -311,6 +332,9 @@ fn request_permits(
 //# Responses to POST requests are only cacheable when they include explicit freshness information (see
 //# Section 4.2.1 of [CACHING]) and a Content-Location header field that has the same value as the
 //# POST's target URI (Section 8.7).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//# A cached POST response can be reused to satisfy a later GET or HEAD request.
 //
 // With another status code the answer is not what a GET would have got.
 fn is_post_for_get(exchange: &Exchange<'_>, explicit: Option<Explicit>) -> bool {
@@ -345,6 +369,10 @@ fn partial_permits(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Reaso
     //# the Range and Content-Range header fields or if it does not understand the range units used in
     //# those fields.
     //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+    //# Likewise, a 206 (Partial Content) response MAY be stored as if it were an incomplete 200 (OK)
+    //# response.
+    //
     // A part that nobody has asked for, or that does not say which one it is, is of no use.
     let asked = exchange.method == Method::GET && exchange.request.contains_key(RANGE);
     let understood =
@@ -352,6 +380,13 @@ fn partial_permits(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Reaso
     if understood { Ok(()) } else { Err(Reason::PartialContent) }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//# In this context, a cache has "understood" a request method or a response status code if it
+//# recognizes it and implements all specified caching-related behavior.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//# The must-understand response directive limits caching of the response to a cache that understands
+//# and conforms to the requirements for that response's status code.
 /// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
 fn is_understood(code: u16) -> bool {
     matches!(code, 200..=206 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)

@@ -131,6 +131,9 @@ impl Windows {
         }
         let refresh =
             granted_or_said(granted.stale_while_revalidate, directives.stale_while_revalidate, source);
+        //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+        //# The stale-if-error Cache-Control extension indicates that when an error is encountered, a cached
+        //# stale response MAY be used to satisfy the request, regardless of other freshness information.
         let error = granted_or_said(granted.stale_if_error, directives.stale_if_error, source);
         let error = error.min(LONGEST_ERROR);
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
@@ -159,6 +162,10 @@ fn forbidden(directives: &CacheControl, source: Source) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
     //# The s-maxage directive incorporates the semantics of the proxy-revalidate response directive (
     //# Section 5.2.2.8) for a shared cache.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+    //# A shared cache MUST NOT reuse a stale response with s-maxage to satisfy another request until it has
+    //# been successfully validated by the origin, as defined by Section 4.3.
     //
     // It applies unless the handler has given another time in its place.
     let s_maxage = directives.s_maxage.is_some() && source != Source::Handler;

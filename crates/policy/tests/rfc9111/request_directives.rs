@@ -1,4 +1,4 @@
-//! Section 5.2.1: what a request asks of a cache.
+//! Section 5.2.1: how a request's Cache-Control is read.
 
 use forebay_policy::directives::{MaxStale, RequestDirectives};
 use forebay_policy::facts::{Fact, RequestFacts};
@@ -92,6 +92,10 @@ fn what_only_responses_say_means_nothing_in_a_request() {
     assert_eq!(parse(value), RequestDirectives::default());
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.4
+//= type=test
+//# The no-cache request directive indicates that the client prefers a stored response not be used to
+//# satisfy the request without successful validation on the origin server.
 #[test]
 fn flags_are_read_and_what_is_no_cache_control_asks_for_validation() {
     let asked = parse("no-cache, No-Store=x, only-if-cached");

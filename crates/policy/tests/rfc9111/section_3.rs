@@ -11,6 +11,12 @@ use crate::support::{Case, Fields, fields, seconds};
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3
 //= type=test
 //# the request method is understood by the cache;
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.3
+//= type=test
+//# For a cache to store and use a response, the associated method needs to explicitly allow caching and
+//# to detail under what conditions a response can be used to satisfy subsequent requests; a method
+//# definition that does not do so cannot be cached.
 #[test]
 fn only_answers_to_get_are_stored() {
     Case::cache_control("max-age=60").stored_for(60);
@@ -84,6 +90,11 @@ fn no_store_wins_over_all_freshness() {
 //# When a cache that implements the must-understand directive receives a response that includes it,
 //# the cache SHOULD ignore the no-store directive if it understands and implements the status code's
 //# caching requirements.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//= type=test
+//# The must-understand response directive limits caching of the response to a cache that understands
+//# and conforms to the requirements for that response's status code.
 #[test]
 fn no_store_is_for_caches_that_do_not_understand_the_status() {
     let case = |status| Case::cache_control("must-understand, no-store, max-age=60").status(status);
@@ -118,6 +129,26 @@ fn private_wins_over_all_freshness() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3
 //= type=test
 //# the response contains at least one of the following:
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a public response directive (see Section 5.2.2.9);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# an Expires header field (see Section 5.3);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a max-age response directive (see Section 5.2.2.1);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a cache extension that allows it to be cached (see Section 5.2.3); or
 #[test]
 fn a_response_without_explicit_freshness_needs_the_route_to_grant_it() {
     Case::response(&[]).refused(Reason::NoFreshness);
@@ -125,6 +156,13 @@ fn a_response_without_explicit_freshness_needs_the_route_to_grant_it() {
     Case::response(&[("last-modified", "Mon, 01 Dec 2025 00:00:00 GMT")]).refused(Reason::NoFreshness);
     Case::response(&[]).route(30).stored_for(30);
     Case::cache_control("public").route(30).stored_for(30);
+    Case::cache_control("max-age=30").stored_for(30);
+    Case::cache_control("s-maxage=30").stored_for(30);
+    Case::response(&[("expires", "Thu, 01 Jan 2026 00:00:30 GMT")]).stored_for(30);
+    Case::response(&[("cdn-cache-control", "max-age=30")]).stored_for(30);
+    Case::response(&[("cache-control", "public"), ("last-modified", "Wed, 31 Dec 2025 23:55:00 GMT")])
+        .policy(Policy::proxy())
+        .stored_for(30);
 }
 
 #[test]
@@ -227,6 +265,10 @@ fn a_part_is_stored_as_one_where_the_policy_combines_them_and_a_range_was_asked_
 //# Responses to POST requests are only cacheable when they include explicit freshness information (see
 //# Section 4.2.1 of [CACHING]) and a Content-Location header field that has the same value as the
 //# POST's target URI (Section 8.7).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//= type=test
+//# A cached POST response can be reused to satisfy a later GET or HEAD request.
 #[test]
 fn an_answer_to_post_is_stored_for_get_if_it_is_what_get_would_have_got() {
     let (fresh, here) = (("cache-control", "max-age=60"), ("content-location", "/articles/42?page=2"));

@@ -21,6 +21,12 @@ fn case(lines: Fields<'_>) -> Case {
 //# If the response has a Last-Modified header field (Section 8.8.2 of [HTTP]), caches are encouraged
 //# to use a heuristic expiration value that is no more than some fraction of the interval since that
 //# time. A typical setting of this fraction might be 10%.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+//= type=test
+//# Since origin servers do not always provide explicit expiration times, a cache MAY assign a heuristic
+//# expiration time when an explicit time is not specified, employing algorithms that use other field
+//# values (such as the Last-Modified time) to estimate a plausible expiration time.
 #[test]
 fn a_silent_response_is_fresh_for_a_tenth_of_the_time_since_its_last_change() {
     case(&[DATE, HOUR_AGO]).stored_for(360);

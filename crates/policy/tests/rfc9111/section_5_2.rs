@@ -170,3 +170,19 @@ fn immutable_takes_no_argument_and_may_be_said_twice() {
         assert!(parse(value).immutable, "{value}");
     }
 }
+
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# The immutable extension only applies during the freshness lifetime of the stored response.
+//
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# Stale responses SHOULD be revalidated as they normally would be in the absence of the immutable
+//# extension.
+#[test]
+fn immutable_changes_nothing_of_how_long_a_response_is_good() {
+    for value in ["max-age=60", "max-age=60, must-revalidate", "no-store", "max-age=0", "private"] {
+        let with = Case::cache_control(&format!("{value}, immutable")).judge();
+        assert_eq!(with, Case::cache_control(value).judge(), "{value}");
+    }
+}
