@@ -92,6 +92,8 @@ pub enum Mismatch {
     LastModified,
     /// The length of the content.
     Length,
+    /// The status code.
+    Status,
 }
 
 impl Mismatch {
@@ -102,6 +104,7 @@ impl Mismatch {
             Self::EntityTag => "etag-mismatch",
             Self::LastModified => "last-modified-mismatch",
             Self::Length => "length-mismatch",
+            Self::Status => "status-mismatch",
         }
     }
 }
@@ -256,9 +259,20 @@ pub enum HeadEffect {
     Nothing,
 }
 
-/// Judges what a HEAD response means for a stored 200 with these fields and a content of this many bytes.
+/// A stored GET response, as far as a HEAD response is compared with it.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredHead<'a> {
+    /// Its status code; 200 for a part of one.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+    /// How many bytes the whole content has, if that is known.
+    pub length: Option<u64>,
+}
+
+/// Judges what a HEAD response means for a stored GET response.
 #[must_use]
-pub fn head_effect(stored: &HeaderMap, length: u64, status: StatusCode, head: &HeaderMap) -> HeadEffect {
+pub fn head_effect(stored: StoredHead<'_>, status: StatusCode, head: &HeaderMap) -> HeadEffect {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
     //# When a cache makes an inbound HEAD request for a target URI and receives a 200 (OK) response, the
     //# cache SHOULD update or invalidate each of its stored GET responses that could have been chosen for
@@ -273,15 +287,20 @@ pub fn head_effect(stored: &HeaderMap, length: u64, status: StatusCode, head: &H
     //# the stored response, the cache SHOULD update the stored response as described below; otherwise, the
     //# cache SHOULD consider the stored response to be stale.
     let differs = |name: &HeaderName| {
-        head.contains_key(name) && !head.get_all(name).iter().eq(stored.get_all(name).iter())
+        head.contains_key(name) && !head.get_all(name).iter().eq(stored.fields.get_all(name).iter())
     };
+    // A GET would have been answered with 200 as well.
+    if stored.status != StatusCode::OK {
+        return HeadEffect::Stale(Mismatch::Status);
+    }
     if differs(&ETAG) {
         return HeadEffect::Stale(Mismatch::EntityTag);
     }
     if differs(&LAST_MODIFIED) {
         return HeadEffect::Stale(Mismatch::LastModified);
     }
-    if head.contains_key(CONTENT_LENGTH) && content_length(head) != Some(length) {
+    let unlike = |length| content_length(head) != Some(length);
+    if head.contains_key(CONTENT_LENGTH) && stored.length.is_some_and(unlike) {
         return HeadEffect::Stale(Mismatch::Length);
     }
     HeadEffect::Freshen

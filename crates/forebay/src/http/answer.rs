@@ -84,7 +84,9 @@ pub(super) fn respond_with<B: Body>(
     if client.facts.has(Fact::Range) && client.method == Method::GET {
         let secrets = &hub.tiers.instance().settings().secrets;
         let selection = ranges::selection(client.headers, kept, &fields);
-        if let Some(response) = ranges::answer(client.headers, kept, &fields, &selection, secrets) {
+        let parts = selection
+            .and_then(|selection| ranges::answer(client.headers, kept, &fields, &selection, secrets));
+        if let Some(response) = parts {
             return response;
         }
     }

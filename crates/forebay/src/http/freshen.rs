@@ -8,10 +8,10 @@ use forebay_core::seek::Fill;
 use forebay_core::tag::Idents;
 use forebay_policy::reuse::Forward;
 use forebay_policy::status::{Forwarded, Outcome};
-use forebay_policy::update::{Freshens, HeadEffect, combinable, freshens, head_effect, update};
+use forebay_policy::update::{Freshens, HeadEffect, StoredHead, combinable, freshens, head_effect, update};
 use forebay_policy::windows::Windows;
 use http::response::Parts;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::answer::respond_with;
@@ -71,7 +71,12 @@ impl Freshened {
         (entry, kept): (&Entry<Kept>, &KeptResponse),
         head: &Parts,
     ) -> Vec<Fill<Kept>> {
-        match head_effect(&kept.as_received(), kept.body.len() as u64, head.status, &head.headers) {
+        let fields = &kept.as_received();
+        let stored = match &kept.part {
+            None => StoredHead { status: kept.status, fields, length: Some(kept.body.len() as u64) },
+            Some(part) => StoredHead { status: StatusCode::OK, fields, length: part.complete },
+        };
+        match head_effect(stored, head.status, &head.headers) {
             HeadEffect::Freshen => {
                 let update = Update { judge, route, cached, from: &head.headers };
                 update.of(entry, kept).stored.into_iter().collect()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use forebay_core::key::Secrets;
-use forebay_policy::partial::{Multipart, single_fields, unsatisfied_fields};
+use forebay_policy::partial::{Multipart, select_within, single_fields, unsatisfied_fields};
 use forebay_policy::range::{Selection, select};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
@@ -12,12 +12,12 @@ use http_body::Body;
 use super::body::ResponseBody;
 use crate::stored::{CACHE_STATUS, KeptResponse};
 
-/// What of a stored response a request asks for.
-pub(super) fn selection(request: &HeaderMap, kept: &KeptResponse, fields: &HeaderMap) -> Selection {
+/// What of a stored response a request asks for; `None` for more than it has.
+pub(super) fn selection(request: &HeaderMap, kept: &KeptResponse, fields: &HeaderMap) -> Option<Selection> {
     match (&kept.part, kept.status) {
-        (None, StatusCode::OK) => select(request, fields, kept.body.len() as u64),
-        (Some(part), _) => select(request, fields, part.complete.unwrap_or(part.range.end)),
-        _ => Selection::Whole,
+        (None, StatusCode::OK) => Some(select(request, fields, kept.body.len() as u64)),
+        (Some(part), _) => select_within(request, fields, part),
+        _ => Some(Selection::Whole),
     }
 }
 

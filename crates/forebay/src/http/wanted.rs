@@ -10,8 +10,7 @@ use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::directives::RequestDirectives;
 use forebay_policy::facts::{Fact, RequestFacts};
-use forebay_policy::partial::covers;
-use forebay_policy::range::Selection;
+use forebay_policy::reason::Reason;
 use forebay_policy::reuse::{Failure, Fallback, Lookup, Reusable, Reuse, on_failure, reuse};
 use http::{HeaderMap, Method};
 
@@ -162,11 +161,8 @@ impl Seeking<'_> {
     /// Whether a stored part has all the bytes that are asked for.
     #[cold]
     fn is_covered(&self, kept: &KeptResponse) -> bool {
-        let Some(part) = kept.part.as_ref().filter(|_| self.facts.has(Fact::Range)) else { return false };
-        match ranges::selection(self.headers, kept, &kept.as_received()) {
-            Selection::Single(range) => covers(&part.range, &range),
-            Selection::Multiple(ranges) => ranges.iter().all(|range| covers(&part.range, range)),
-            _ => false,
-        }
+        // To a HEAD a Range means nothing.
+        let ranges = self.facts.has(Fact::Range) && self.lookup != Lookup::ReadOnly(Reason::Method);
+        ranges && ranges::selection(self.headers, kept, &kept.as_received()).is_some()
     }
 }

@@ -10,7 +10,9 @@ use forebay_policy::partial::{
 use forebay_policy::profile::{Policy, SetCookie};
 use forebay_policy::range::{ContentRange, MAX_RANGES, Selection, select};
 use forebay_policy::reuse::{Failure, Fallback, Reuse, on_failure, reuse};
-use forebay_policy::update::{combinable, conditions, freshens, has_validator, head_effect, update};
+use forebay_policy::update::{
+    StoredHead, combinable, conditions, freshens, has_validator, head_effect, update,
+};
 use forebay_policy::variant::write_field;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;
@@ -125,7 +127,8 @@ proptest! {
         complete(&stored, &(0..length / 2), length, &mut request.clone());
         conditions(&stored, &mut request.clone());
         let _ = (freshens(&stored, &new), combinable(&stored, &new), has_validator(&stored));
-        let _ = head_effect(&stored, length, StatusCode::OK, &new);
+        let whole = StoredHead { status: StatusCode::OK, fields: &stored, length: Some(length) };
+        let _ = head_effect(whole, StatusCode::OK, &new);
         for name in stored.keys() {
             write_field(&stored, name, &mut |_| {});
         }
