@@ -214,6 +214,15 @@ impl Remote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt(Option<(Incarnation, Seq)>);
 
+impl fmt::Display for Receipt {
+    /// Its place in the log, for people who compare what two instances have heard; `local` without a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((incarnation, seq)) = &self.0 else { return f.write_str("local") };
+        write!(f, "{seq}-")?;
+        incarnation.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Why an invalidation is not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

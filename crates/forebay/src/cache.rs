@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use forebay_core::coherence::Standing;
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::Secrets;
@@ -153,6 +154,13 @@ impl Cache {
     #[must_use]
     pub fn l1_size(&self) -> (u64, u64) {
         (self.hub.tiers.l1().entries(), self.hub.tiers.l1().weight())
+    }
+
+    /// Whether this instance knows what has been invalidated elsewhere.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let instance = self.hub.tiers.instance();
+        instance.coherence().standing(instance.settings().clock.now())
     }
 }
 

@@ -67,6 +67,7 @@ mod axum;
 mod http;
 mod cache;
 
+pub use forebay_core::coherence::Standing;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::L2;

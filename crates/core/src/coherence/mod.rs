@@ -45,5 +45,5 @@ mod state;
 mod tests;
 
 pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
-pub use self::shared::{Begun, Coherence, Serves};
+pub use self::shared::{Begun, Coherence, Serves, Standing};
 pub use self::state::State;

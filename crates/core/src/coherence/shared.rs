@@ -26,6 +26,18 @@ pub enum Serves {
     Lapsed,
 }
 
+/// Whether an instance knows what has been invalidated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It does; without an L2 it is the only one that invalidates.
+    Synced,
+    /// It has not heard from L2 for the length of a lease. It serves L1 for as long as `partition_grace` allows.
+    Unsynced,
+    /// It does not, and serves nothing from L1 before it has heard from L2.
+    Lapsed,
+}
+
 /// What a fill starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
@@ -78,6 +90,17 @@ impl Coherence {
             return Serves::Invalidated;
         }
         if serve_until & UNSYNCED == 0 || serve_until == FOREVER { Serves::Synced } else { Serves::Unsynced }
+    }
+
+    /// Whether the instance knows now what has been invalidated.
+    #[must_use]
+    pub fn standing(&self, now: Moment) -> Standing {
+        match self.serve_until.load(Ordering::Acquire) {
+            until if now.as_nanos() >= until & !UNSYNCED => Standing::Lapsed,
+            FOREVER => Standing::Synced,
+            until if until & UNSYNCED == 0 => Standing::Synced,
+            _ => Standing::Unsynced,
+        }
     }
 
     /// The slow path of [`Coherence::serves`]. `epoch` was loaded before the table is looked into, so a change in
