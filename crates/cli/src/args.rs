@@ -13,7 +13,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
     version,
     about = "A two-tier HTTP response cache: local L1, Redis L2, coherent on every instance"
 )]
-#[command(disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, arg_required_else_help = false)]
 struct Program {
     #[command(subcommand)]
     command: Command,

@@ -1,1 +1,19 @@
-//! The admin API.
+//! The admin API: on a listener of its own, for those who have the token.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /invalidate`, JSON | `{"seq": "...", "confirmed": true}` |
+//! | `GET /stats` | what the cache holds and has done, as JSON |
+//! | `GET /metrics` | the metrics, as Prometheus reads them |
+//! | `GET /healthz` | 200 while the process serves; without a token |
+//! | `GET /readyz` | 200 while it takes requests, 503 while it drains; without a token |
+//!
+//! No answer may be cached, and none holds a key, a URL or a tag.
+
+mod auth;
+mod failure;
+mod invalidate;
+mod stats;
+mod router;
+
+pub(crate) use self::router::{Backstage, Readiness, router};

@@ -10,4 +10,3 @@ mod value;
 pub(crate) use self::error::ConfigError;
 pub(crate) use self::given::{CacheStatus, Config};
 pub(crate) use self::token::Token;
-pub(crate) use self::value::OriginUrl;

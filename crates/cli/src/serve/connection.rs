@@ -2,18 +2,20 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use super::fields::Peer;
+use super::head::HeadTimeout;
 use super::proxy::Proxy;
+use super::usage::Usage;
 
 /// What a client may take its time with.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,8 @@ pub(super) enum Phase {
     Draining,
 }
 
-/// Serves a connection to its end. When the server drains, it ends with the request under way.
+/// Serves a connection to its end. When it has been idle for too long, or the server drains, it ends with the requests under
+/// way.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
@@ -38,11 +41,13 @@ pub(super) async fn serve(
     limits: Limits,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let use_ = Arc::new(Use::new());
-    let service = service_fn(|request| proxy.answer(request, &peer, Busy::new(&use_)));
+    let usage = Arc::new(Usage::new());
+    let service =
+        service_fn(|request: Request<Incoming>| proxy.answer(usage.begin(request.version()), request, &peer));
+    let stream = HeadTimeout::new(TokioIo::new(stream), Arc::clone(&usage), limits.header_read);
     let builder = builder(limits);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let mut idle = pin!(use_.idle(limits));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(stream, service));
+    let mut idle = pin!(usage.idle(limits.idle));
     let mut ends = false;
     loop {
         tokio::select! {
@@ -62,67 +67,10 @@ pub(super) async fn serve(
 
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .max_buf_size(limits.header_bytes)
-        // hyper's timer runs while a connection is idle as well, so that the longer of the two is all it can be told.
-        // How long a head takes once it has begun is for `HeadReader`.
-        .header_read_timeout(limits.header_read.max(limits.idle));
+    builder.http1().max_buf_size(limits.header_bytes).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     builder
-}
-
-/// What a connection is used for.
-#[derive(Debug)]
-struct Use {
-    start: Instant,
-    requests: AtomicUsize,
-    /// When the last answer ended, in milliseconds after `start`; 0 before the first.
-    ended: AtomicU64,
-}
-
-impl Use {
-    fn new() -> Self {
-        Self { start: Instant::now(), requests: AtomicUsize::new(0), ended: AtomicU64::new(0) }
-    }
-
-    /// Resolves once the connection has been without a request for too long: from its beginning a head is waited for, later the
-    /// next request.
-    async fn idle(&self, limits: Limits) {
-        let mut end = self.start + limits.header_read;
-        loop {
-            sleep_until(end).await;
-            end = match (self.requests.load(Ordering::Acquire), self.ended.load(Ordering::Acquire)) {
-                (0, 0) => return,
-                (0, ended) => self.start + Duration::from_millis(ended) + limits.idle,
-                _ => Instant::now() + limits.idle,
-            };
-            if end <= Instant::now() {
-                return;
-            }
-        }
-    }
-}
-
-/// A request under way. Dropped when its answer has been sent.
-#[derive(Debug)]
-pub(super) struct Busy(Arc<Use>);
-
-impl Busy {
-    fn new(used: &Arc<Use>) -> Self {
-        used.requests.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(used))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended.store(elapsed.max(1), Ordering::Release);
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
-    }
 }

@@ -18,9 +18,12 @@ mod refusal;
 mod answer;
 mod tunnel;
 mod forward;
+mod usage;
 mod proxy;
+mod head;
 mod connection;
 mod drain;
+mod backstage;
 mod run;
 
 pub(crate) use self::run::{Error, log_to_stderr, serve};

@@ -14,10 +14,10 @@ use tower_service::Service;
 
 use super::answer::{AnswerBody, failed, here, refused};
 use super::body::RequestBody;
-use super::connection::Busy;
 use super::fields::{Arrival, Peer, arrive};
 use super::forward::Forward;
 use super::refusal::Refusal;
+use super::usage::Busy;
 
 /// What all connections share.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Answers a request of this peer. The connection is busy until the answer's body has been sent.
-    pub(super) fn answer(&self, request: Request<Incoming>, peer: &Peer, busy: Busy) -> Answering {
+    pub(super) fn answer(&self, busy: Busy, request: Request<Incoming>, peer: &Peer) -> Answering {
         let (mut parts, body) = request.into_parts();
         let name = self.name.as_deref();
         match arrive(&mut parts, peer) {

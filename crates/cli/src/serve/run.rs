@@ -1,7 +1,7 @@
 //! From settings to a server, and back to an exit code.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use tower_layer::Layer;
 use tracing::level_filters::LevelFilter;
 
+use super::backstage::{Admin, collect_metrics};
 use super::connection::{self, Limits, Phase};
 use super::drain::{Drained, Signals, drain};
 use super::fields::Peer;
 use super::forward::Forward;
 use super::forwarded::Trust;
 use super::proxy::Proxy;
+use crate::admin::Readiness;
 use crate::config::{CacheStatus, Config, ConfigError};
 
 /// What keeps the server from serving.
@@ -60,16 +62,27 @@ pub(crate) fn log_to_stderr(level: LevelFilter) {
 /// [`Error`], before anything was served or at a second signal.
 pub(crate) async fn serve(config: Config) -> Result<(), Error> {
     let mut signals = Signals::listen().map_err(Error::System)?;
-    let cache = cache(&config).await?;
     let listener = listen("--listen", config.listen).await?;
-    introduce(&config, &listener)?;
+    let admin = match &config.admin {
+        Some(admin) => {
+            let listener = listen("--admin-listen", admin.listen).await?;
+            Some((listener, collect_metrics().map_err(Error::System)?, admin.token.clone()))
+        }
+        None => None,
+    };
+    let cache = cache(&config).await?;
+    introduce(&config, &listener, admin.as_ref().map(|(listener, ..)| listener)).map_err(Error::System)?;
+    let (readiness, ready) = watch::channel(Readiness::Ready);
+    let _admin = admin
+        .map(|(listener, metrics, token)| Admin::start(listener, &config, &cache, metrics, token, ready));
     let (phase, serving) = watch::channel(Phase::Serving);
-    let server = Server::new(&config, &cache, serving)?;
+    let server = Server::new(&config, &cache, serving);
     tokio::select! {
         () = server.accept(&listener) => {}
         () = signals.next() => {}
     }
     drop((listener, server));
+    readiness.send_replace(Readiness::Draining);
     match drain(phase, config.drain_timeout, &mut signals).await {
         Drained::Yes => Ok(()),
         Drained::Interrupted => Err(Error::Interrupted),
@@ -99,14 +112,16 @@ async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListene
 }
 
 /// The one line that says what was started.
-fn introduce(config: &Config, listener: &TcpListener) -> Result<(), Error> {
-    let address = listener.local_addr().map_err(Error::System)?;
-    let (origin, profile) = (&config.origin.authority, config.profile.as_str());
-    let redis = if config.redis.is_some() { "yes" } else { "no" };
-    println!(
+fn introduce(config: &Config, listener: &TcpListener, admin: Option<&TcpListener>) -> io::Result<()> {
+    let (address, origin) = (listener.local_addr()?, &config.origin.authority);
+    let (profile, redis) = (config.profile.as_str(), if config.redis.is_some() { "yes" } else { "no" });
+    let mut line = format!(
         "forebay {VERSION}: listening on http://{address}, origin http://{origin}, profile {profile}, redis {redis}"
     );
-    Ok(())
+    if let Some(admin) = admin {
+        line += &format!(", admin on http://{}", admin.local_addr()?);
+    }
+    writeln!(io::stdout(), "{line}")
 }
 
 /// What every new connection needs.
@@ -118,7 +133,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(config: &Config, cache: &Cache, phase: watch::Receiver<Phase>) -> Result<Self, Error> {
+    fn new(config: &Config, cache: &Cache, phase: watch::Receiver<Phase>) -> Self {
         let forward =
             Forward::new(config.origin.authority.clone(), config.origin_timeout, config.origin_idle_timeout);
         let name = match &config.cache_status {
@@ -136,7 +151,7 @@ impl Server {
             header_read: config.header_read_timeout,
             idle: config.idle_timeout,
         };
-        Ok(Self { proxy: Arc::new(proxy), limits, trusted: config.trusted_proxies.clone(), phase })
+        Self { proxy: Arc::new(proxy), limits, trusted: config.trusted_proxies.clone(), phase }
     }
 
     /// Takes connections, each on a task of its own. Never ends by itself.

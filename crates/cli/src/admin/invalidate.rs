@@ -1,0 +1,91 @@
+//! `POST /invalidate`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use forebay::{All, InvalidateError, Key, Path, Prefix, Tag, Target};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::router::Backstage;
+
+/// What is to be invalidated.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Order {
+    tags: Vec<String>,
+    keys: Vec<String>,
+    paths: Vec<String>,
+    prefixes: Vec<String>,
+    all: bool,
+    soft: bool,
+}
+
+impl Order {
+    fn read(fields: &HeaderMap, body: &Bytes) -> Result<Self, Failure> {
+        // A page in somebody's browser can send anything but this content type.
+        if !is_json(fields) {
+            let wanted = "content-type: application/json is needed";
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted));
+        }
+        let order: Self = serde_json::from_slice(body)
+            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let wrong = |problem: String| Err(Failure::new(StatusCode::BAD_REQUEST, problem));
+        if order.soft {
+            return wrong("soft: soft invalidation is not available yet".to_owned());
+        }
+        match order.len() {
+            0 => wrong("nothing to invalidate: tags, keys, paths, prefixes or all is needed".to_owned()),
+            MAX_TARGETS.. => wrong(format!("at most {} targets at once", MAX_TARGETS - 1)),
+            _ => Ok(order),
+        }
+    }
+
+    fn len(&self) -> usize {
+        let named = self.tags.len() + self.keys.len() + self.paths.len() + self.prefixes.len();
+        named + usize::from(self.all)
+    }
+
+    fn targets(self) -> Vec<Target> {
+        let tags = self.tags.into_iter().map(|tag| Tag(tag).into());
+        let keys = self.keys.into_iter().map(|key| Key(key).into());
+        let paths = self.paths.into_iter().map(|path| Path(path).into());
+        let prefixes = self.prefixes.into_iter().map(|prefix| Prefix(prefix).into());
+        let all = self.all.then(|| All.into());
+        tags.chain(keys).chain(paths).chain(prefixes).chain(all).collect()
+    }
+}
+
+fn is_json(fields: &HeaderMap) -> bool {
+    let kind = fields.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+pub(super) async fn invalidate(
+    State(backstage): State<Backstage>,
+    fields: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let order = Order::read(&fields, &body)?;
+    let (targets, all) = (order.len(), order.all);
+    match backstage.cache.invalidate(order.targets()).await {
+        Ok(receipt) => {
+            tracing::info!(targets, all, %receipt, "invalidated");
+            Ok(Json(json!({ "seq": receipt.to_string(), "confirmed": true })).into_response())
+        }
+        Err(InvalidateError::Target(error)) => Err(Failure::new(StatusCode::BAD_REQUEST, error.to_string())),
+        Err(error) => {
+            tracing::warn!(targets, all, %error, "invalidation not confirmed");
+            let answer = json!({ "seq": null, "confirmed": false });
+            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        }
+    }
+}
+
+/// One more than is accepted.
+const MAX_TARGETS: usize = 1001;
