@@ -1,0 +1,167 @@
+//! The admin API.
+
+use forebay_testkit::redis::RedisServer;
+
+use crate::support::{Answer, Connection, Origin, Proxy, Scrap, ok};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const FRESH: &str = "cache-control: max-age=60\r\n";
+
+struct Site {
+    proxy: Proxy,
+    origin: Origin,
+    _token: Scrap,
+}
+
+impl Site {
+    async fn start(test: &str, more: &[&str]) -> Self {
+        let origin = Origin::start(|_| ok(FRESH, "hello")).await;
+        let token = Scrap::new(test, &format!("{TOKEN}\n"));
+        let mut args = vec!["--admin-listen", "127.0.0.1:0", "--admin-token-file", token.path()];
+        args.extend(more);
+        let proxy = Proxy::start(origin.address, &args).await;
+        Self { proxy, origin, _token: token }
+    }
+
+    async fn admin(&self, request: &str, fields: &str, body: &str) -> Answer {
+        let length = body.len();
+        let mut connection = Connection::to(self.proxy.admin()).await.unwrap();
+        connection
+            .send(format!("{request} HTTP/1.1\r\nhost: a\r\n{fields}content-length: {length}\r\n\r\n{body}"))
+            .await;
+        let answer = connection.answer().await;
+        assert_eq!(answer.field("cache-control"), "no-store", "{request}");
+        answer
+    }
+
+    async fn invalidate(&self, body: &str) -> Answer {
+        let fields = format!("authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n");
+        self.admin("POST /invalidate", &fields, body).await
+    }
+}
+
+#[tokio::test]
+async fn only_the_token_opens_it_whatever_the_length_of_others() {
+    let site = Site::start("auth", &[]).await;
+    let wrong = (0..=64)
+        .map(|length| "0123456789abcdef".repeat(4)[..length].to_owned())
+        .filter(|token| token != TOKEN);
+    for token in wrong {
+        let answer = site.admin("GET /stats", &format!("authorization: Bearer {token}\r\n"), "").await;
+        assert_eq!((answer.status(), answer.field("www-authenticate")), (401, "Bearer"), "{token:?}");
+    }
+    let others = [
+        String::new(),
+        format!("authorization: Basic {TOKEN}\r\n"),
+        format!("authorization: {TOKEN}\r\n"),
+        format!("authorization: Bearer {TOKEN}x\r\n"),
+        format!("authorization: Bearer x\r\nauthorization: Bearer {TOKEN}\r\n"),
+    ];
+    for fields in others {
+        for request in ["GET /stats", "GET /metrics", "POST /invalidate"] {
+            assert_eq!(site.admin(request, &fields, "").await.status(), 401, "{request} {fields}");
+        }
+    }
+    let right = format!("authorization: bearer {TOKEN}\r\n");
+    assert_eq!(site.admin("GET /stats", &right, "").await.status(), 200);
+    assert_eq!(site.admin(&format!("GET /stats?token={TOKEN}"), "", "").await.status(), 401);
+    for _ in 0..40 {
+        site.admin("GET /stats", "", "").await;
+    }
+    assert_eq!(site.admin("GET /stats", "", "").await.status(), 429);
+    assert_eq!(site.admin("GET /stats", &right, "").await.status(), 200);
+}
+
+#[tokio::test]
+async fn health_and_readiness_need_no_token_and_the_proxy_itself_has_neither() {
+    let site = Site::start("health", &[]).await;
+    assert_eq!(site.admin("GET /healthz", "", "").await.body, "ok\n");
+    assert_eq!(site.admin("GET /readyz", "", "").await.body, "ready\n");
+    assert_eq!(site.admin("GET /other", "", "").await.status(), 404);
+    assert_eq!(site.admin("POST /healthz", "", "").await.status(), 405);
+    assert_eq!(site.proxy.get("/healthz").await.body, "hello");
+}
+
+#[tokio::test]
+async fn what_is_invalidated_is_fetched_again() {
+    let site = Site::start("invalidate", &[]).await;
+    let orders = [
+        r#"{"keys": ["a.example/x/y"]}"#,
+        r#"{"paths": ["/x/y"], "tags": []}"#,
+        r#"{"prefixes": ["/x"], "soft": false}"#,
+        r#"{"all": true}"#,
+    ];
+    for (number, order) in orders.into_iter().enumerate() {
+        for _ in 0..2 {
+            site.proxy.get("/x/y").await;
+        }
+        assert_eq!(site.origin.seen().len(), number + 1, "{order}");
+        let answer = site.invalidate(order).await;
+        assert_eq!((answer.status(), answer.body.as_str()), (200, r#"{"confirmed":true,"seq":"local"}"#));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_order_is_named_and_changes_nothing() {
+    let site = Site::start("orders", &[]).await;
+    site.proxy.get("/").await;
+    let many = format!(r#"{{"tags": ["x"{}]}}"#, r#","x""#.repeat(1000));
+    let long = format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(257));
+    let cases: [(&str, u16, &str); 9] = [
+        ("", 400, "EOF while parsing"),
+        ("{", 400, "EOF while parsing"),
+        ("{}", 400, "nothing to invalidate: tags, keys, paths, prefixes or all is needed"),
+        (r#"{"tag": ["x"]}"#, 400, "unknown field `tag`, expected one of"),
+        (r#"{"tags": "x"}"#, 400, "invalid type: string"),
+        (r#"{"all": true, "soft": true}"#, 400, "soft: soft invalidation is not available yet"),
+        (r#"{"paths": ["x"]}"#, 400, "a path begins with `/`"),
+        (&many, 400, "at most 1000 targets at once"),
+        (&long, 400, "a tag has 1 to 256 bytes"),
+    ];
+    for (order, status, problem) in cases {
+        let answer = site.invalidate(order).await;
+        assert_eq!(answer.status(), status, "{order}");
+        assert!(
+            answer.body.starts_with(r#"{"error":""#) && answer.body.contains(problem),
+            "{order}: {}",
+            answer.body
+        );
+    }
+    let plain = format!("authorization: Bearer {TOKEN}\r\ncontent-type: text/plain\r\n");
+    assert_eq!(site.admin("POST /invalidate", &plain, r#"{"all": true}"#).await.status(), 415);
+    assert_eq!(
+        site.admin("POST /invalidate", &format!("authorization: Bearer {TOKEN}\r\n"), r#"{"all": true}"#)
+            .await
+            .status(),
+        415
+    );
+    assert_eq!(site.invalidate(&" ".repeat((1 << 20) + 1)).await.status(), 413);
+    assert!(site.proxy.get("/").await.field("cache-status").contains("; hit"));
+}
+
+#[tokio::test]
+async fn an_invalidation_that_redis_has_not_confirmed_is_202() {
+    let redis = RedisServer::start().await.unwrap();
+    redis.kill().unwrap();
+    let site = Site::start("unconfirmed", &["--redis", &redis.url()]).await;
+    let answer = site.invalidate(r#"{"tags": ["x"]}"#).await;
+    assert_eq!((answer.status(), answer.body.as_str()), (202, r#"{"confirmed":false,"seq":null}"#));
+}
+
+#[tokio::test]
+async fn stats_and_metrics_tell_what_was_done_and_no_key() {
+    let site = Site::start("stats", &["--namespace", "shop"]).await;
+    for _ in 0..3 {
+        site.proxy.get("/canary").await;
+    }
+    let right = format!("authorization: Bearer {TOKEN}\r\n");
+    let stats = site.admin("GET /stats", &right, "").await;
+    assert_eq!(stats.field("content-type"), "application/json");
+    let stats: serde_json::Value = serde_json::from_str(&stats.body).unwrap();
+    assert_eq!(stats["hits"], serde_json::json!({ "l1": 2, "l2": 0, "flight": 0 }));
+    assert_eq!((stats["misses"].as_u64(), stats["l2"].as_str()), (Some(1), Some("none")));
+    assert_eq!((stats["namespace"].as_str(), stats["profile"].as_str()), (Some("shop"), Some("proxy")));
+    let metrics = site.admin("GET /metrics", &right, "").await;
+    assert!(metrics.body.contains("cache_hits_total{namespace=\"shop\""), "{}", metrics.body);
+    assert!(!metrics.body.contains("canary"), "{}", metrics.body);
+}

@@ -1,0 +1,14 @@
+//! `forebay serve` as its users run it: a process with sockets on both sides.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+mod admin;
+mod caching;
+mod errors;
+mod fields;
+mod framing;
+mod lifecycle;
+mod settings;
+mod upgrades;
