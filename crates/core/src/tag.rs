@@ -38,6 +38,7 @@ const TAG: u8 = 1;
 const URL: u8 = 2;
 const PATH: u8 = 3;
 const PREFIX: u8 = 4;
+const GROUP: u8 = 5;
 
 /// The hash of something that can be invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +115,16 @@ impl std::error::Error for TargetError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag<S>(pub S);
 
+/// Entries whose Cache-Groups names this group (RFC 9875). A group belongs to its origin: another authority's group of the
+/// same name is another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group<S> {
+    /// The authority that the entries were fetched for.
+    pub authority: S,
+    /// The group's name.
+    pub name: S,
+}
+
 /// The entries of one URL, given as `authority/path?query`: every variant and partition of it.
 ///
 /// With a fixed authority the authority is that name.
@@ -140,6 +151,13 @@ pub enum Target {
     All,
     /// See [`Tag`].
     Tag(String),
+    /// See [`Group`].
+    Group {
+        /// The authority.
+        authority: String,
+        /// The group's name.
+        name: String,
+    },
     /// See [`Key`].
     Key(String),
     /// See [`Path`].
@@ -157,6 +175,7 @@ impl Target {
         match self {
             Self::All => Ok(Ident::namespace(secrets)),
             Self::Tag(tag) => tag_ident(secrets, tag),
+            Self::Group { authority, name } => group_ident(secrets, authority, name),
             Self::Key(url) => {
                 let slash = url.find('/').ok_or_else(|| TargetError::Key(url.clone()))?;
                 Ok(url_ident(secrets, &url[..slash], &url[slash..]))
@@ -174,6 +193,12 @@ impl Target {
 impl<S: Into<String>> From<Tag<S>> for Target {
     fn from(Tag(tag): Tag<S>) -> Self {
         Self::Tag(tag.into())
+    }
+}
+
+impl<S: Into<String>> From<Group<S>> for Target {
+    fn from(Group { authority, name }: Group<S>) -> Self {
+        Self::Group { authority: authority.into(), name: name.into() }
     }
 }
 
@@ -272,6 +297,12 @@ impl Idents {
         Self(idents)
     }
 
+    /// Those of an entry, for another one that takes its place.
+    #[must_use]
+    pub fn of(idents: &[Ident]) -> Self {
+        Self(idents.iter().copied().take(MAX_IDENTS).collect())
+    }
+
     /// Adds the URL, the path and the path's prefixes. Hashes once for each.
     ///
     /// # Errors
@@ -299,6 +330,14 @@ impl Idents {
         self.push(tag_ident(secrets, tag)?)
     }
 
+    /// Adds a group of an origin; one that is there already is left out.
+    ///
+    /// # Errors
+    /// [`TargetError`] when the name is empty or too long, or is one too many.
+    pub fn group(&mut self, secrets: &Secrets, authority: &str, name: &str) -> Result<(), TargetError> {
+        self.push(group_ident(secrets, authority, name)?)
+    }
+
     /// The idents.
     #[must_use]
     pub fn as_slice(&self) -> &[Ident] {
@@ -318,6 +357,14 @@ fn tag_ident(secrets: &Secrets, tag: &str) -> Result<Ident, TargetError> {
         return Err(TargetError::Tag(tag.chars().take(64).collect()));
     }
     Ok(Ident(secrets.ident(TAG, &[tag.as_bytes()])))
+}
+
+fn group_ident(secrets: &Secrets, authority: &str, name: &str) -> Result<Ident, TargetError> {
+    if name.is_empty() || name.len() > MAX_TAG_LEN {
+        return Err(TargetError::Tag(name.chars().take(64).collect()));
+    }
+    let authority = authority.to_ascii_lowercase();
+    Ok(Ident(secrets.ident(GROUP, &[authority.as_bytes(), name.as_bytes()])))
 }
 
 fn url_ident(secrets: &Secrets, authority: &str, path_and_query: &str) -> Ident {

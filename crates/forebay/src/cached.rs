@@ -24,6 +24,8 @@ use crate::error::DurationError;
 #[must_use = "an annotation works as part of a response"]
 pub struct Cached {
     pub(crate) ttl: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
     pub(crate) tags: Vec<String>,
     pub(crate) error: Option<DurationError>,
 }
@@ -40,6 +42,25 @@ impl Cached {
     /// Only adds tags: how long the response is cached is left to its fields and its route.
     pub fn tagged<T: Into<String>>(tags: impl IntoIterator<Item = T>) -> Self {
         Self::default().tags(tags)
+    }
+
+    /// For this long after its time it still answers, at once, while it is fetched anew beside that (RFC 5861).
+    pub fn swr(mut self, window: impl IntoDuration) -> Self {
+        match window.into_duration("Cached::swr") {
+            Ok(window) => self.stale_while_revalidate = Some(window),
+            Err(error) => drop(self.error.get_or_insert(error)),
+        }
+        self
+    }
+
+    /// For this long after its time it still answers when the handler fails: with an error, or with 500, 502, 503 or 504
+    /// (RFC 5861). At most a day.
+    pub fn stale_if_error(mut self, window: impl IntoDuration) -> Self {
+        match window.into_duration("Cached::stale_if_error") {
+            Ok(window) => self.stale_if_error = Some(window),
+            Err(error) => drop(self.error.get_or_insert(error)),
+        }
+        self
     }
 
     /// Adds a tag.

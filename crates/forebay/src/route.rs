@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::event::{Meters, Names};
+use forebay_policy::profile::VaryNames;
 use forebay_policy::variant::VaryAllow;
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
@@ -27,6 +28,8 @@ use crate::template::{Params, Template};
 #[must_use = "options work as part of a route"]
 pub struct RouteOptions {
     ttl: Option<Duration>,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
     tags: Vec<Template>,
     vary: Vec<HeaderName>,
     query: Option<Arc<[Box<str>]>>,
@@ -60,6 +63,26 @@ impl RouteOptions {
     pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
         match ttl.into_duration("ttl") {
             Ok(ttl) => self.ttl = Some(ttl),
+            Err(error) => self.note(RouteError::Duration(error)),
+        }
+        self
+    }
+
+    /// For this long after its time an answer is still given, at once, while it is fetched anew beside that
+    /// (`stale-while-revalidate`, RFC 5861). The answer's own Cache-Control outranks it where it gives the freshness.
+    pub fn swr(mut self, window: impl IntoDuration) -> Self {
+        match window.into_duration("swr") {
+            Ok(window) => self.stale_while_revalidate = Some(window),
+            Err(error) => self.note(RouteError::Duration(error)),
+        }
+        self
+    }
+
+    /// For this long after its time an answer is still given when the handler fails: with an error, or with 500, 502, 503 or
+    /// 504 (`stale-if-error`, RFC 5861). At most a day. What has been invalidated is not given again.
+    pub fn stale_if_error(mut self, window: impl IntoDuration) -> Self {
+        match window.into_duration("stale_if_error") {
+            Ok(window) => self.stale_if_error = Some(window),
             Err(error) => self.note(RouteError::Duration(error)),
         }
         self
@@ -150,6 +173,8 @@ impl fmt::Debug for RouteOptions {
 /// A route as the path of a request uses it.
 pub(crate) struct Route {
     pub(crate) ttl: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
     pub(crate) vary: Vec<HeaderName>,
     pub(crate) vary_allow: VaryAllow,
     pub(crate) query: Option<Arc<[Box<str>]>>,
@@ -178,15 +203,18 @@ impl Route {
     pub(crate) fn new(
         options: RouteOptions,
         default_ttl: Option<Duration>,
+        vary: VaryNames,
         names: &Names,
         label: &str,
     ) -> Self {
         if let Err(error) = options.check() {
             tracing::error!(route = label, %error, "this route is not cached");
         }
-        let allow = options.vary.iter().cloned().fold(VaryAllow::default(), VaryAllow::with);
+        let allow = options.vary.iter().cloned().fold(VaryAllow::of(vary), VaryAllow::with);
         Self {
             ttl: options.ttl.or(default_ttl),
+            stale_while_revalidate: options.stale_while_revalidate,
+            stale_if_error: options.stale_if_error,
             vary_allow: allow,
             vary: options.vary,
             query: options.query,

@@ -38,6 +38,6 @@ fn rule(hub: &Hub, text: &str, options: &RouteOptions) -> Result<(PathPattern, A
             });
         }
     }
-    let route = Route::new(options.clone(), hub.default_ttl, hub.names(), pattern.text());
+    let route = hub.route(options.clone(), pattern.text());
     Ok((pattern, Arc::new(route)))
 }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use forebay_core::entry::{Encoded, Stored, Undecodable};
 use forebay_policy::freshness::Source;
+use forebay_policy::range::ContentRange;
 use forebay_policy::storable::{Audience, Lifetime};
 use forebay_policy::variant::Vary;
 use forebay_policy::windows::Windows;
@@ -23,7 +24,8 @@ pub(crate) enum Kept {
     Varies(Vary, Variants),
 }
 
-/// A complete response.
+/// A response: a complete one, or a part.
+#[derive(Clone)]
 pub(crate) struct KeptResponse {
     pub(crate) status: StatusCode,
     /// The fields, with Age and, unless the origin's side sent one, Cache-Status in front, to be overwritten: a clone
@@ -31,8 +33,12 @@ pub(crate) struct KeptResponse {
     fields: HeaderMap,
     has_status: bool,
     pub(crate) body: Bytes,
+    /// Which bytes of the whole the body is, if it is not all of them.
+    pub(crate) part: Option<ContentRange>,
     pub(crate) lifetime: Lifetime,
     pub(crate) vary: Vary,
+    /// Fields that no client gets: they speak to this cache, and are needed when it judges the response anew.
+    hidden: Option<Box<HeaderMap>>,
 }
 
 impl KeptResponse {
@@ -84,7 +90,30 @@ impl KeptResponse {
             // Also where the origin has sent none: a router would add it to every hit, and the map would have to grow.
             fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        Self { status, fields, has_status, body, lifetime, vary }
+        Self { status, fields, has_status, body, part: None, lifetime, vary, hidden: None }
+    }
+
+    /// The same, as a part of a representation.
+    pub(crate) fn with_part(self, part: Option<ContentRange>) -> Self {
+        Self { part, ..self }
+    }
+
+    /// The same, with fields that no client gets.
+    pub(crate) fn with_hidden(self, hidden: HeaderMap) -> Self {
+        Self { hidden: (!hidden.is_empty()).then(|| Box::new(hidden)), ..self }
+    }
+
+    /// The fields as the origin sent them, but for Age and what belongs to the connection.
+    pub(crate) fn as_received(&self) -> HeaderMap {
+        let mut fields = self.fields.clone();
+        fields.remove(AGE);
+        if self.has_status {
+            fields.remove(CACHE_STATUS);
+        }
+        for (name, value) in self.hidden.iter().flat_map(|hidden| hidden.iter()) {
+            fields.append(name, value.clone());
+        }
+        fields
     }
 
     /// The fields with this age and status, ready to be sent.
@@ -114,7 +143,9 @@ impl KeptResponse {
 
     fn weight(&self) -> usize {
         let fields: usize = self.fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        size_of::<Self>() + self.body.len() + fields + self.fields.capacity() * FIELD_SLOT
+        let hidden = self.hidden.iter().flat_map(|hidden| hidden.iter());
+        let hidden: usize = hidden.map(|(name, value)| name.as_str().len() + value.len() + FIELD_SLOT).sum();
+        size_of::<Self>() + self.body.len() + fields + hidden + self.fields.capacity() * FIELD_SLOT
     }
 }
 
@@ -138,11 +169,14 @@ impl Stored for Kept {
                     source: response.lifetime.source.as_u8(),
                     audience: response.lifetime.audience.as_u8(),
                     vary: names(&response.vary),
-                    fields: fields
-                        .map(|(name, value)| (name.as_str(), serde_bytes::Bytes::new(value.as_bytes())))
-                        .collect(),
+                    fields: lines(fields).collect(),
                     freshness: millis(response.lifetime.freshness),
                     windows: response.lifetime.windows.to_numbers(),
+                    part: response
+                        .part
+                        .as_ref()
+                        .map(|part| (part.range.start, part.range.end, part.complete)),
+                    hidden: response.hidden.iter().flat_map(|hidden| lines(hidden.iter())).collect(),
                 };
                 (meta, response.body.clone())
             }
@@ -164,8 +198,11 @@ impl Stored for Kept {
         }
         let lifetime = meta.lifetime().ok_or(Undecodable("response-lifetime"))?;
         let status = meta.checked_status().ok_or(Undecodable("response-status"))?;
-        let lines = meta.checked_lines(&encoded.meta).ok_or(Undecodable("response-fields"))?;
+        let part = meta.checked_part(encoded.body.len())?;
+        let lines = meta.checked_lines(&meta.fields, &encoded.meta).ok_or(Undecodable("response-fields"))?;
+        let hidden = meta.checked_lines(&meta.hidden, &encoded.meta).ok_or(Undecodable("response-fields"))?;
         let response = KeptResponse::of(status, lines.len(), lines.into_iter(), encoded.body, lifetime, vary);
+        let response = response.with_part(part).with_hidden(hidden.into_iter().collect());
         Ok(Self::Response(Box::new(response)))
     }
 }
@@ -193,7 +230,22 @@ struct Meta<'a> {
     vary: Vec<&'a str>,
     /// Field lines, in order.
     #[serde(rename = "h", borrow)]
-    fields: Vec<(&'a str, &'a serde_bytes::Bytes)>,
+    fields: Vec<Line<'a>>,
+    /// Field lines that no client gets.
+    #[serde(rename = "x", borrow, default)]
+    hidden: Vec<Line<'a>>,
+    /// Which bytes of the whole the body is: the first, the one behind the last, and how many there are.
+    #[serde(rename = "p", default)]
+    part: Option<(u64, u64, Option<u64>)>,
+}
+
+/// A field line.
+type Line<'a> = (&'a str, &'a serde_bytes::Bytes);
+
+fn lines<'a>(
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> impl Iterator<Item = Line<'a>> {
+    fields.map(|(name, value)| (name.as_str(), serde_bytes::Bytes::new(value.as_bytes())))
 }
 
 impl Meta<'_> {
@@ -204,22 +256,31 @@ impl Meta<'_> {
         Some(lifetime.with_windows(Windows::from_numbers(self.windows)?))
     }
 
+    /// Which part the body is, if it is one; nothing for a part that this body cannot be.
+    fn checked_part(&self, length: usize) -> Result<Option<ContentRange>, Undecodable> {
+        let Some((start, end, complete)) = self.part else { return Ok(None) };
+        let fits =
+            end.checked_sub(start) == Some(length as u64) && complete.is_none_or(|complete| end <= complete);
+        let part = fits.then_some(ContentRange { range: start..end, complete });
+        part.map(Some).ok_or(Undecodable("response-part"))
+    }
+
     fn checked_status(&self) -> Option<StatusCode> {
         (200..600).contains(&self.status).then(|| StatusCode::from_u16(self.status).ok())?
     }
 
     /// The field lines, if they are few and small enough and hold nothing that would end a line. The values are slices
     /// of `meta`, which has little else in it.
-    fn checked_lines(&self, meta: &Bytes) -> Option<Vec<(HeaderName, HeaderValue)>> {
-        let size: usize = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.fields.len() > MAX_FIELDS || size > MAX_FIELD_BYTES {
+    fn checked_lines(&self, fields: &[Line<'_>], meta: &Bytes) -> Option<Vec<(HeaderName, HeaderValue)>> {
+        let size: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if fields.len() > MAX_FIELDS || size > MAX_FIELD_BYTES {
             return None;
         }
-        let line = |(name, value): &(&str, &serde_bytes::Bytes)| {
+        let line = |(name, value): &Line<'_>| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             Some((name, HeaderValue::from_maybe_shared(meta.slice_ref(value)).ok()?))
         };
-        self.fields.iter().map(line).collect()
+        fields.iter().map(line).collect()
     }
 }
 

@@ -31,6 +31,12 @@ impl Variants {
         Admission::Admitted
     }
 
+    /// The keys of the variants that have not expired.
+    pub(crate) fn keys(&self, now: Moment) -> Vec<Key> {
+        let variants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        variants.iter().filter(|(_, until)| *until > now).map(|(key, _)| *key).collect()
+    }
+
     /// The most bytes the list can take.
     pub(crate) const fn weight() -> usize {
         MAX_VARIANTS * size_of::<(Key, Moment)>()

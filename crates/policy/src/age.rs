@@ -50,6 +50,11 @@ pub fn initial_age(response: &HeaderMap, times: Times) -> Duration {
     let corrected_age_value = age_value(response).saturating_add(response_delay);
 
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3
+    //= type=exception
+    //= reason=The more careful calculation is used, which counts what Date says as well.
+    //# The corrected_age_value MAY be used as the corrected_initial_age.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3
     //# In circumstances where very old cache implementations that might not correctly insert Age are
     //# present, corrected_initial_age can be calculated more conservatively as
     apparent_age.max(corrected_age_value).min(Duration::from_secs(u64::from(MAX_SECONDS)))

@@ -66,6 +66,10 @@ pub fn http_date(value: &HeaderValue, now: SystemTime) -> Option<SystemTime> {
     let text = buffer.get_mut(..value.len())?;
     text.copy_from_slice(value);
     text.make_ascii_lowercase();
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2
+    //# A cache recipient MUST NOT allow local time zones to influence the calculation or comparison of an
+    //# age or expiration time.
+    //
     //= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
     //# A recipient that parses a timestamp value in an HTTP field MUST accept all three HTTP-date formats.
     imf_fixdate(text).or_else(|| rfc850_date(text, now)).or_else(|| asctime_date(text))?.time()

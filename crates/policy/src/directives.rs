@@ -91,11 +91,16 @@ impl CacheControl {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
+    //# Targeted fields are Dictionary Structured Fields (Section 3.2 of [STRUCTURED-FIELDS]).
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
     //# If a targeted field in a given response is empty, or a parsing error is encountered, that field
     //# MUST be ignored by the cache (i.e., it behaves as if the field were not present, likely falling
     //# back to other cache-control mechanisms present).
     fn targeted(response: &HeaderMap, name: &HeaderName) -> Option<Self> {
         let mut directives = Self { targeted: true, ..Self::default() };
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
+        //# Targeted fields are Dictionary Structured Fields (Section 3.2 of [STRUCTURED-FIELDS]).
         let members = dictionary(response.get_all(name), |member| directives.set(&member)).ok()?;
         (members > 0).then_some(directives)
     }
@@ -121,6 +126,14 @@ impl CacheControl {
     fn set(&mut self, member: &Member<'_>) {
         //= https://www.rfc-editor.org/rfc/rfc9213#section-2.1
         //# Implementations SHOULD NOT consume values that violate these inferred constraints.
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
+        //# Caches that use a targeted field MUST implement the semantics of the following cache directives:
+        //# max-age must-revalidate no-store no-cache private
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
+        //# Furthermore, they SHOULD implement other cache directives (including extension cache
+        //# directives) that they support in the Cache-Control response header field.
         match self.slot(&Name::of(member.key)) {
             // A permission has to be said rightly, while what forbids is heard in any form but `?0`.
             Some(Slot::Permission(flag)) => *flag = member.item == Item::Boolean(true),
@@ -139,13 +152,33 @@ impl CacheControl {
             //= reason=Like most caches, the qualified form is treated as the unqualified one, which restricts more.
             //# If a qualified private response directive is present, with an argument that lists one or
             //# more field names, then only the listed header fields are limited to a single user
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+            //= type=exception
+            //= reason=Like most caches, the qualified form is treated as the unqualified one, which restricts more.
+            //# The no-cache (Section 5.2.2.4) and private (Section 5.2.2.7) cache directives can have
+            //# arguments that prevent storage of header fields by all caches and shared caches, respectively.
             7 if name.is("private") => Slot::Flag(&mut self.private),
             8 if name.is("s-maxage") => Slot::Seconds(&mut self.s_maxage),
             8 if name.is("no-store") => Slot::Flag(&mut self.no_store),
             //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
             //# Note: The qualified form of the directive is often handled by caches as if an unqualified
             //# no-cache directive was received
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
+            //= type=exception
+            //= reason=Like most caches, the qualified form is treated as the unqualified one, which restricts more.
+            //# The qualified form of the no-cache response directive, with an argument that lists one or more
+            //# field names, indicates that a cache MAY use the response to satisfy a subsequent request, subject
+            //# to any other restrictions on caching, if the listed header fields are excluded from the subsequent
+            //# response or the subsequent response has been successfully revalidated with the origin server
+            //# (updating or removing those fields).
             8 if name.is("no-cache") => Slot::Flag(&mut self.no_cache),
+            //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+            //# If any arguments are present, they have no meaning and MUST be ignored.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+            //# Multiple instances of the immutable extension are equivalent to one instance.
             9 if name.is("immutable") => Slot::Permission(&mut self.immutable),
             14 if name.is("stale-if-error") => Slot::Seconds(&mut self.stale_if_error),
             15 if name.is("must-revalidate") => Slot::Flag(&mut self.must_revalidate),
@@ -167,6 +200,8 @@ enum Slot<'a> {
     Seconds(&'a mut Option<u32>),
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1
+//# They are advisory; caches MAY implement them, but are not required to.
 /// What a request asks of a cache.
 ///
 /// Whether it is heard is the [`Policy`](crate::profile::Policy)'s matter, `no-store` excepted. What cannot be read
@@ -236,16 +271,31 @@ impl RequestDirectives {
         };
         let name = directive.name();
         match name.bytes.len() {
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.1
+            //# The max-age request directive indicates that the client prefers a response whose age is less than or
+            //# equal to the specified number of seconds.
             7 if name.is("max-age") => shorten(&mut self.max_age, directive),
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.4
+            //# The no-cache request directive indicates that the client prefers a stored response not be used to
+            //# satisfy the request without successful validation on the origin server.
             8 if name.is("no-cache") => self.no_cache = true,
             8 if name.is("no-store") => self.no_store = true,
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.3
+            //# The min-fresh request directive indicates that the client prefers a response whose freshness
+            //# lifetime is no less than its current age plus the specified time in seconds.
             9 if name.is("min-fresh") => {
                 let asked = directive.seconds().unwrap_or(MAX_SECONDS);
                 self.min_fresh = Some(self.min_fresh.map_or(asked, |known| known.max(asked)));
             }
             9 if name.is("max-stale") => self.add_max_stale(directive),
+            //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+            //# When used as a request Cache-Control extension, its scope of application is the request it appears
+            //# in; when used as a response Cache-Control extension, its scope is any request applicable to the
+            //# cached response it occurs in.
             14 if name.is("stale-if-error") => shorten(&mut self.stale_if_error, directive),
             14 if name.is("only-if-cached") => self.only_if_cached = true,
+            //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+            //# The presence of an immutable Cache-Control extension in a request has no effect.
             _ => {}
         }
     }
@@ -253,6 +303,10 @@ impl RequestDirectives {
     fn add_max_stale(&mut self, directive: &Directive<'_>) {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.2
         //# If no value is assigned to max-stale, then the client will accept a stale response of any age.
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.2
+        //# If a value is present, then the client is willing to accept a response that has exceeded its
+        //# freshness lifetime by no more than the specified number of seconds.
         let accepted = match directive.argument {
             Argument::None => MaxStale::Any,
             Argument::Invalid | Argument::Text(_) => MaxStale::UpTo(directive.seconds().unwrap_or(0)),
@@ -350,6 +404,9 @@ impl<'a> Directive<'a> {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2
+//# For the directives defined below that define arguments, recipients ought to accept both forms, even
+//# if a specific form is required for generation.
 /// What stands behind a "="; `None` for what is neither a token nor a quoted string.
 fn argument(bytes: &[u8]) -> Option<Argument<'_>> {
     let trimmed = trim_ows(bytes);

@@ -114,11 +114,30 @@ impl Explicit {
     /// Reads the freshness lifetime for a shared cache; `None` when the response gives none.
     #[must_use]
     pub fn of(directives: &CacheControl, response: &HeaderMap, received: SystemTime) -> Option<Self> {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+        //# The s-maxage response directive indicates that, for a shared cache, the maximum age specified by
+        //# this directive overrides the maximum age specified by either the max-age directive or the Expires
+        //# header field.
+        //
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
         //# If the cache is shared and the s-maxage response directive (Section 5.2.2.10) is present, use
         //# its value, or
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
         //# If the max-age response directive (Section 5.2.2.1) is present, use its value, or
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# a max-age response directive (see Section 5.2.2.1);
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.3
+        //# If a response includes a Cache-Control header field with the max-age directive (Section
+        //# 5.2.2.1), a recipient MUST ignore the Expires header field.
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.3
+        //# Likewise, if a response includes the s-maxage directive (Section 5.2.2.10), a shared cache
+        //# recipient MUST ignore the Expires header field.
         if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
             return Some(Self::CacheControl(Duration::from_secs(u64::from(seconds))));
         }
@@ -129,6 +148,8 @@ impl Explicit {
         if directives.targeted {
             return None;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+        //# an Expires header field (see Section 5.3);
         let expires = expires(response, received)?;
         let from = date(response, received).unwrap_or(received);
         Some(Self::Expires(expires.and_then(|at| at.duration_since(from).ok()).unwrap_or(Duration::ZERO)))
@@ -170,6 +191,16 @@ pub fn guess(
     //# responses without explicit freshness whose status codes are defined as heuristically cacheable
     //# (e.g., see Section 15.1 of [HTTP]) and on responses without explicit freshness that have been
     //# marked as explicitly cacheable (e.g., with a public response directive).
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a public response directive (see Section 5.2.2.9);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a status code that is defined as heuristically cacheable (see Section 4.2.2).
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.9
+    //# If a response with the public directive has no explicit freshness information, it is heuristically
+    //# cacheable (Section 4.2.2).
     if !directives.public && !is_heuristically_cacheable(status) {
         return None;
     }
@@ -177,6 +208,10 @@ pub fn guess(
     //# If the response has a Last-Modified header field (Section 8.8.2 of [HTTP]), caches are encouraged
     //# to use a heuristic expiration value that is no more than some fraction of the interval since that
     //# time. A typical setting of this fraction might be 10%.
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+    //# Since origin servers do not always provide explicit expiration times, a cache MAY assign a heuristic
+    //# expiration time when an explicit time is not specified, employing algorithms that use other field
+    //# values (such as the Last-Modified time) to estimate a plausible expiration time.
     let modified = single_date(response, &LAST_MODIFIED, received)?;
     let unchanged = date(response, received).unwrap_or(received).duration_since(modified).ok()?;
     let part = u32::from(how.percent.min(100));
@@ -207,6 +242,9 @@ pub fn assign(
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
     //# A cache MUST NOT use heuristics to determine freshness when an explicit expiration time is present
     //# in the stored response.
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+    //# Otherwise, no explicit expiration time is present in the response. A heuristic freshness lifetime
+    //# might be applicable; see Section 4.2.2.
     let (freshness, source) = match (granted.handler, explicit, granted.route, guessed) {
         (Some(ttl), ..) => (ttl, Source::Handler),
         (None, Some(Explicit::CacheControl(lifetime)), ..) => (lifetime, Source::CacheControl),
@@ -215,6 +253,15 @@ pub fn assign(
         (None, None, Some(ttl), Some(guessed)) => {
             route_ttl(ttl, status).map_or((guessed, Source::Heuristic), |ttl| (ttl, Source::Route))
         }
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+        //# Otherwise, no explicit expiration time is present in the response. A heuristic freshness
+        //# lifetime might be applicable; see Section 4.2.2.
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2
+        //# Since origin servers do not always provide explicit expiration times, a cache MAY assign a
+        //# heuristic expiration time when an explicit time is not specified, employing algorithms that
+        //# use other field values (such as the Last-Modified time) to estimate a plausible expiration
+        //# time.
         (None, None, None, Some(guessed)) => (guessed, Source::Heuristic),
         (None, None, None, None) => return Err(Reason::NoFreshness),
     };

@@ -67,11 +67,32 @@ pub fn tags(response: &HeaderMap) -> Vec<&str> {
 
 /// A List of Strings. A member of another type makes the field void, as a malformed one does.
 //= https://www.rfc-editor.org/rfc/rfc9875#section-2
+//# The Cache-Groups response header field is a List of Strings (Sections 3.1 and 3.3.3 of [STRUCTURED-
+//# FIELDS]).
+//
+//= https://www.rfc-editor.org/rfc/rfc9875#section-3
+//# The Cache-Group-Invalidation response header field is a List of Strings (Sections 3.1 and 3.3.3 of
+//# [STRUCTURED-FIELDS]).
+//
+//= https://www.rfc-editor.org/rfc/rfc9875#section-2
+//# The ordering of members is not significant. Unrecognised Parameters are to be ignored.
+//
+//= https://www.rfc-editor.org/rfc/rfc9875#section-3
+//# The ordering of members is not significant. Unrecognised Parameters are to be ignored.
+//
+//= https://www.rfc-editor.org/rfc/rfc9875#section-3
+//# Implementations MUST support at least 32 groups in a field value, with up to at least 32 characters
+//# in each member.
+//
+//= https://www.rfc-editor.org/rfc/rfc9875#section-2
 //# Implementations MUST support at least 32 groups in a field value, with up to at least 32 characters
 //# in each member.
 fn strings<'a>(response: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
     let (mut found, mut only_strings) = (Vec::new(), true);
     let members = list(response.get_all(name), |item| match item {
+        //= https://www.rfc-editor.org/rfc/rfc9875#section-2.1
+        //# They both contain a Cache-Groups response header field that contains the same String (in any
+        //# position in the List), when compared character-by-character (case sensitive).
         Item::String(raw) if raw.len() <= MAX_GROUP_BYTES && found.len() < MAX_GROUPS => {
             found.push(unescaped(raw));
         }

@@ -78,6 +78,10 @@ pub fn also_invalidated<'a>(
     response: &'a HeaderMap,
 ) -> impl Iterator<Item = Cow<'a, str>> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+    //# A cache MAY invalidate other URIs when it receives a non-error status code in response to an unsafe
+    //# request method (including methods whose safety is unknown).
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
     //# In particular, the URI(s) in the
     //# Location and Content-Location response header fields (if present) are candidates for invalidation;
     //# other URIs might be discovered through mechanisms not specified in this document.

@@ -25,7 +25,7 @@
 //! // A request comes in: may the cache answer it, and may its answer be stored?
 //! let request = HeaderMap::new();
 //! let (facts, policy) = (RequestFacts::scan(&request), Policy::origin());
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
 //! let credentials = Credentials::of(facts, &request, &CredentialFields::default());
 //!
 //! // The origin answers: how long is that good for, and for whom?
@@ -60,6 +60,8 @@ pub mod profile;
 
 mod structured;
 
+mod preferences;
+
 pub mod directives;
 
 pub mod date;
@@ -80,6 +82,8 @@ pub mod credentials;
 
 pub mod fields;
 
+pub mod range;
+
 pub mod storable;
 
 pub mod reuse;
@@ -87,8 +91,6 @@ pub mod reuse;
 pub mod validate;
 
 pub mod update;
-
-pub mod range;
 
 pub mod partial;
 

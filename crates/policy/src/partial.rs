@@ -38,7 +38,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use crate::date::is_strong_date;
-use crate::range::{ContentRange, from_text};
+use crate::range::{ContentRange, Selection, from_text, select};
 use crate::syntax::entity_tag;
 
 /// Returns the fields of a 206 with one part of a stored response of `complete` bytes.
@@ -61,6 +61,10 @@ fn fields(request: &HeaderMap, stored: &HeaderMap) -> HeaderMap {
     //# generate other representation header fields beyond those required because the client already has a
     //# prior response containing those header fields. Otherwise, a sender MUST generate all of the
     //# representation header fields that would have been sent in a 200 (OK) response to the same request.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+    //# A server that generates a 206 response MUST generate the following header fields, in addition to
+    //# those required in the subsections below, if the field would have been sent in a 200 (OK) response to
+    //# the same request: Date, Cache-Control, ETag, Expires, Content-Location, and Vary.
     let known = request.contains_key(IF_RANGE);
     let has_tag = stored.contains_key(ETAG);
     let mut fields = HeaderMap::with_capacity(stored.keys_len() + 2);
@@ -78,6 +82,9 @@ const DESCRIPTIVE: [HeaderName; 4] =
     [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName::from_static("repr-digest")];
 
 fn content_range(part: &Range<u64>, complete: u64) -> HeaderValue {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+    //# For byte ranges, a sender SHOULD indicate the complete length of the representation from which the
+    //# range has been extracted, unless the complete length is unknown or difficult to determine.
     ContentRange { range: part.clone(), complete: Some(complete) }.to_header_value()
 }
 
@@ -101,6 +108,9 @@ pub fn unsatisfied_fields(stored: &HeaderMap, complete: u64) -> HeaderMap {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.17
     //# A server that generates a 416 response to a byte-range request SHOULD generate a Content-Range
     //# header field specifying the current length of the selected representation (Section 14.4).
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+    //# A server generating a 416 (Range Not Satisfiable) response to a byte-range request SHOULD send a
+    //# Content-Range header field with an unsatisfied-range value, as in the following example:
     fields.insert(CONTENT_RANGE, from_text(&format!("bytes */{complete}")));
     fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
     fields
@@ -187,6 +197,37 @@ pub const fn covers(known: &Range<u64>, wanted: &Range<u64>) -> bool {
     known.start <= wanted.start && wanted.end <= known.end
 }
 
+/// Selects the bytes that a GET request asks for, of a stored part; `None` when the part does not have them all, so that
+/// the request goes to the origin.
+///
+/// ```
+/// use forebay_policy::partial::select_within;
+/// use forebay_policy::range::{ContentRange, Selection};
+/// use http::{HeaderMap, HeaderValue, header};
+///
+/// let held = ContentRange { range: 500..1000, complete: Some(1000) };
+/// let asked = |value| {
+///     let mut request = HeaderMap::new();
+///     request.insert(header::RANGE, HeaderValue::from_static(value));
+///     select_within(&request, &HeaderMap::new(), &held)
+/// };
+/// assert_eq!(asked("bytes=-100"), Some(Selection::Single(900..1000)));
+/// assert_eq!(asked("bytes=0-100"), None);
+/// assert_eq!(asked("bytes=1000-"), Some(Selection::Unsatisfiable));
+/// ```
+#[must_use]
+pub fn select_within(request: &HeaderMap, stored: &HeaderMap, held: &ContentRange) -> Option<Selection> {
+    let complete = held.complete?;
+    let selection = select(request, stored, complete);
+    let has_all = match &selection {
+        Selection::Whole => covers(&held.range, &(0..complete)),
+        Selection::Single(wanted) => covers(&held.range, wanted),
+        Selection::Multiple(parts) => parts.iter().all(|wanted| covers(&held.range, wanted)),
+        Selection::Unsatisfiable => true,
+    };
+    has_all.then_some(selection)
+}
+
 /// What becomes of a stored part when another one of the same representation arrives.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,6 +288,10 @@ pub fn complete(stored: &HeaderMap, known: &Range<u64>, complete: u64, request: 
     //# A cache MAY complete a stored incomplete response by making a subsequent range request (Section
     //# 14.2 of [HTTP]) and combining the successful response with the stored response, as defined in
     //# Section 3.4.
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
+    //# MAY send the Last-Modified value (using If-Unmodified-Since or If-Range) if the request is for a
+    //# subrange, a single stored response is being validated, and that response contains only a
+    //# Last-Modified value (not an entity tag).
     if let Some(validator) = validator {
         request.insert(IF_RANGE, validator.clone());
         request.insert(RANGE, from_text(&missing));

@@ -43,17 +43,31 @@ pub enum Selection {
 /// Selects the bytes that a GET request asks for, of a stored 200 with these fields and this many bytes.
 ///
 /// The client's If-Range is judged here; its other conditions come first, see [`evaluate`](crate::validate::evaluate).
-/// A stored part answers as well, by the length of the whole; [`covers`](crate::partial::covers) then says whether it has the bytes.
+/// For a stored part there is [`select_within`](crate::partial::select_within).
 #[must_use]
 pub fn select(request: &HeaderMap, stored: &HeaderMap, length: u64) -> Selection {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     //# A server that supports range requests MAY ignore a Range header field when the selected
     //# representation has no content (i.e., the selected representation's data is of zero length).
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+    //# A server MUST ignore an If-Range header field received in a request that does not contain a Range
+    //# header field.
     let Some(range) = single(request, &RANGE).filter(|_| length > 0) else { return Selection::Whole };
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
     //# A recipient of an If-Range header field MUST ignore the Range header field if the If-Range
     //# condition evaluates to false. Otherwise, the recipient SHOULD process the Range header field as
     //# requested.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+    //# A server that receives an If-Range header field on a Range request MUST evaluate the condition per
+    //# Section 13.2 prior to performing the method.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+    //# When the method is GET and both Range and If-Range are present, evaluate the If-Range precondition:
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+    //# A cache that implements partial responses to range requests, as defined in Section 14.2 of [HTTP],
+    //# also needs to evaluate a received If-Range header field (Section 13.1.5 of [HTTP]) with respect to
+    //# the cache's chosen response.
     if request.contains_key(IF_RANGE) && !if_range_holds(request, stored) {
         return Selection::Whole;
     }
@@ -67,11 +81,27 @@ pub fn select(request: &HeaderMap, stored: &HeaderMap, length: u64) -> Selection
     //# A valid ranges-specifier is satisfiable if it contains at least one range-spec that is satisfiable,
     //# as defined by the indicated range-unit. Otherwise, the ranges-specifier is unsatisfiable.
     let mut parts: Vec<_> = asked.iter().filter_map(|spec| spec.within(length)).collect();
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
+    //# A server MUST NOT generate a multipart response to a request for a single range, since a client that
+    //# does not request multiple parts might not support multipart responses.
     if asked.len() > 1 {
         parts = coalesced(parts);
     }
     match parts.as_slice() {
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+        //# If all of the preconditions are true, the server supports the Range header field for the target
+        //# resource, the received Range field-value contains a valid ranges-specifier, and either the
+        //# range-unit is not supported for that target resource or the ranges-specifier is unsatisfiable with
+        //# respect to the selected representation, the server SHOULD send a 416 (Range Not Satisfiable)
+        //# response.
         [] => Selection::Unsatisfiable,
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+        //# If all of the preconditions are true, the server supports the Range header field for the target
+        //# resource, the received Range field-value contains a valid ranges-specifier with a range-unit
+        //# supported for that target resource, and that ranges-specifier is satisfiable with respect to the
+        //# selected representation, the server SHOULD send a 206 (Partial Content) response with content
+        //# containing one or more partial representations that correspond to the satisfiable range-spec(s)
+        //# requested.
         [only] => Selection::Single(only.clone()),
         _ => Selection::Multiple(parts),
     }
@@ -127,6 +157,8 @@ fn byte_ranges(value: &[u8]) -> Option<Vec<Spec>> {
         //# A ranges-specifier is invalid if it contains any range-spec that is invalid or undefined for the
         //# indicated range-unit.
         specs.push(Spec::parse(member)?);
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+        //# A server MAY ignore the Range header field.
         if specs.len() > MAX_RANGES {
             return None;
         }
@@ -252,6 +284,9 @@ impl ContentRange {
     /// A response with several parts has none of its own: it is not stored.
     #[must_use]
     pub fn of(response: &HeaderMap) -> Option<Self> {
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+        //# A client MUST inspect a 206 response's Content-Type and Content-Range field(s) to determine what
+        //# parts are enclosed and whether additional requests are needed.
         let content_type = response.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let multipart = content_type.get(..MULTIPART.len());
         if multipart.is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART)) {

@@ -22,8 +22,6 @@ pub enum Reason {
     Upgrade,
     /// The request names its host more than once.
     DuplicateHost,
-    /// The request asks for ranges, and parts are not stored.
-    Range,
     /// The request carries a condition that only an origin may judge (If-Match, If-Unmodified-Since).
     Precondition,
     /// The request says `no-store`, or its Cache-Control cannot be read.
@@ -72,7 +70,6 @@ impl Reason {
             Self::MethodOverride => "method-override",
             Self::Upgrade => "upgrade",
             Self::DuplicateHost => "duplicate-host",
-            Self::Range => "range",
             Self::Precondition => "precondition",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",

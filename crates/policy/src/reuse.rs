@@ -2,15 +2,14 @@
 //!
 //! ```
 //! use forebay_policy::facts::RequestFacts;
-//! use forebay_policy::profile::Policy;
 //! use forebay_policy::reason::Reason;
 //! use forebay_policy::reuse::{Body, Forward, Gate, Lookup, gate};
 //! use http::{HeaderMap, Method};
 //!
-//! let (facts, policy) = (RequestFacts::scan(&HeaderMap::new()), Policy::origin());
-//! assert_eq!(gate(&Method::GET, facts, Body::Empty, &policy), Gate::Lookup(Lookup::Fill));
-//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty, &policy), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
-//! assert_eq!(gate(&Method::POST, facts, Body::Present, &policy), Gate::Bypass(Forward::Method, Reason::Method));
+//! let facts = RequestFacts::scan(&HeaderMap::new());
+//! assert_eq!(gate(&Method::GET, facts, Body::Empty), Gate::Lookup(Lookup::Fill));
+//! assert_eq!(gate(&Method::HEAD, facts, Body::Empty), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
+//! assert_eq!(gate(&Method::POST, facts, Body::Present), Gate::Bypass(Forward::Method, Reason::Method));
 //! ```
 
 use std::time::Duration;
@@ -20,7 +19,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::credentials::Credentials;
 use crate::directives::{MaxStale, RequestDirectives};
 use crate::facts::{Fact, RequestFacts};
-use crate::profile::{ClientDirectives, Partial, Policy};
+use crate::profile::{ClientDirectives, Policy};
 use crate::reason::Reason;
 use crate::storable::Lifetime;
 use crate::windows::{Stale, Windows};
@@ -41,7 +40,7 @@ pub enum Gate {
 pub enum Lookup {
     /// Its answer may be stored.
     Fill,
-    /// It asks for ranges: a part that comes in answer may be stored.
+    /// It asks for ranges. A part that comes in answer may be stored where the policy says so, the whole in any case.
     Range,
     /// Its answer is not stored.
     ReadOnly(Reason),
@@ -101,7 +100,7 @@ impl Forward {
 /// A GET for ranges is answered from what is stored whatever the policy says of parts: [`select`](crate::range::select)
 /// says with which bytes. A HEAD for ranges is a HEAD.
 #[must_use]
-pub fn gate(method: &Method, facts: RequestFacts, body: Body, policy: &Policy) -> Gate {
+pub fn gate(method: &Method, facts: RequestFacts, body: Body) -> Gate {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4
     //# A cache MUST write through requests with methods that are unsafe (Section 9.2.1 of [HTTP]) to the
     //# origin server; i.e., a cache is not allowed to generate a reply to such a request before having
@@ -122,10 +121,7 @@ pub fn gate(method: &Method, facts: RequestFacts, body: Body, policy: &Policy) -
         return Gate::Lookup(Lookup::ReadOnly(Reason::RequestNoStore));
     }
     if facts.has(Fact::Range) {
-        return Gate::Lookup(match policy.partial {
-            Partial::Combine => Lookup::Range,
-            Partial::Pass => Lookup::ReadOnly(Reason::Range),
-        });
+        return Gate::Lookup(Lookup::Range);
     }
     Gate::Lookup(Lookup::Fill)
 }
@@ -248,6 +244,13 @@ pub fn heard(facts: RequestFacts, request: &HeaderMap, policy: &Policy) -> Optio
 #[must_use]
 pub const fn reuse(lifetime: &Lifetime, age: Duration, client: Option<&RequestDirectives>) -> Reuse {
     match (lifetime.freshness_at(age), client) {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4
+        //# fresh (see Section 4.2), or
+        //
+        //= https://www.rfc-editor.org/rfc/rfc8246#section-2.1
+        //# Therefore, proxies SHOULD skip conditionally revalidating fresh responses containing the
+        //# immutable extension unless there is a signal from the client that a validation is necessary
+        //# (e.g., a no-cache Cache-Control request directive defined in Section 5.2.1.4 of [RFC7234]).
         (Freshness::Fresh { .. }, None) => Reuse::Fresh,
         (Freshness::Fresh { remaining }, Some(client)) => {
             if accepts_fresh(client, age, remaining) {
@@ -294,6 +297,14 @@ const fn refreshing(windows: &Windows, by: Duration) -> Reuse {
     //# When present in an HTTP response, the stale-while-revalidate Cache-Control extension indicates that
     //# caches MAY serve the response it appears in after it becomes stale, up to the indicated number of
     //# seconds.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-3
+    //# If delta-seconds passes without the cached entity being revalidated, it SHOULD NOT continue to be
+    //# served stale, absent other information.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc8246#section-2
+    //# Stale responses SHOULD be revalidated as they normally would be in the absence of the immutable
+    //# extension.
     if lies_in(by, windows.refresh) { Reuse::Refresh } else { Reuse::Validate(Forward::Stale) }
 }
 
@@ -325,6 +336,8 @@ const fn stale(windows: &Windows, client: &RequestDirectives, age: Duration, by:
         return ask;
     }
     match refreshing(windows, by) {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4
+        //# allowed to be served stale (see Section 4.2.4), or
         Reuse::Refresh => Reuse::Refresh,
         _ => Reuse::Stale,
     }
@@ -358,6 +371,9 @@ pub const fn on_failure(
     failure: Failure,
     client: Option<&RequestDirectives>,
 ) -> Fallback {
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+    //# The stale-if-error Cache-Control extension indicates that when an error is encountered, a cached
+    //# stale response MAY be used to satisfy the request, regardless of other freshness information.
     let windows = &lifetime.windows;
     let window = match failure {
         //= https://www.rfc-editor.org/rfc/rfc5861#section-4
@@ -370,6 +386,10 @@ pub const fn on_failure(
         //# permitted by the client or origin server
         Failure::Unreachable => windows.unreachable,
     };
+    //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+    //# Its value indicates the upper limit to staleness; when the cached response is more stale than the
+    //# indicated amount, the cached response SHOULD NOT be used to satisfy the request, absent other
+    //# information.
     let by = age.saturating_sub(lifetime.freshness);
     //= https://www.rfc-editor.org/rfc/rfc5861#section-4
     //# When used as a request Cache-Control extension, its scope of application is the request it appears

@@ -17,10 +17,13 @@
 
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::reuse::Forward;
 use crate::syntax::is_tchar;
+
+/// The field that all this is for.
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The longest name that a cache can have.
 pub const MAX_NAME: usize = 64;
@@ -86,6 +89,8 @@ pub enum Outcome {
     Hit,
     /// By the origin.
     Forwarded(Forwarded),
+    /// Neither: it made the answer up, as a 504 for `only-if-cached`.
+    Generated,
 }
 
 /// How a request went to the origin.
@@ -122,11 +127,50 @@ pub enum Collapsed {
 }
 
 impl CacheStatus<'_> {
+    /// Puts the member for this cache behind what the caches upstream have said.
+    ///
+    /// ```
+    /// use forebay_policy::status::{CACHE_STATUS, CacheName, CacheStatus, Outcome};
+    /// use http::{HeaderMap, HeaderValue};
+    ///
+    /// let mut response = HeaderMap::new();
+    /// response.insert(CACHE_STATUS, HeaderValue::from_static("Upstream; fwd=uri-miss"));
+    /// let name = CacheName::new("forebay")?;
+    /// CacheStatus { name: &name, outcome: Outcome::Hit, ttl: None, detail: None }.append_to(&mut response);
+    /// let members: Vec<_> = response.get_all(CACHE_STATUS).iter().collect();
+    /// assert_eq!(members, ["Upstream; fwd=uri-miss", "forebay; hit"]);
+    /// # Ok::<(), forebay_policy::status::InvalidName>(())
+    /// ```
+    pub fn append_to(&self, response: &mut HeaderMap) {
+        //= https://www.rfc-editor.org/rfc/rfc9211#section-2
+        //# When adding a value to the Cache-Status header field, caches SHOULD preserve the existing field
+        //# value, to allow debugging of the entire chain of caches handling the request.
+        response.append(CACHE_STATUS, self.to_header_value());
+    }
+
     /// Returns the member for this cache, to be appended to what upstream sent. Takes one allocation.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
         let mut line = Line::default();
         self.write(&mut line);
+        self.finish(&line)
+    }
+
+    /// Returns the member for this cache with the `key` parameter, where the key is printable ASCII and has room.
+    ///
+    /// A key tells what the cache tells apart, to attackers too: only for those who operate it.
+    #[must_use]
+    pub fn to_header_value_with_key(&self, key: &str) -> HeaderValue {
+        let mut line = Line::default();
+        self.write(&mut line);
+        //= https://www.rfc-editor.org/rfc/rfc9211#section-2.7
+        //# The value of "key" is a String that conveys a representation of the cache key (see [HTTP-CACHING],
+        //# Section 2) used for the response.
+        line.push_parameter(b"; key=", |line| line.push_string(key));
+        self.finish(&line)
+    }
+
+    fn finish(&self, line: &Line) -> HeaderValue {
         // The line holds nothing but ASCII that was checked on its way in; the bare name is what is left to say
         // should that ever break.
         HeaderValue::from_bytes(line.written()).unwrap_or_else(|_| self.name.written.clone())
@@ -139,6 +183,7 @@ impl CacheStatus<'_> {
             //# "hit" and "fwd" are exclusive; only one of them should appear on each list member.
             Outcome::Hit => line.push(b"; hit"),
             Outcome::Forwarded(forwarded) => forwarded.write(line),
+            Outcome::Generated => {}
         }
         if let Some(ttl) = self.ttl {
             //= https://www.rfc-editor.org/rfc/rfc9211#section-2.4
@@ -152,7 +197,7 @@ impl CacheStatus<'_> {
             line.push_integer(ttl);
         }
         if let Some(detail) = self.detail {
-            line.push_detail(detail);
+            line.push_parameter(b"; detail=", |line| line.push_item(detail));
         }
     }
 }
@@ -217,10 +262,14 @@ impl Line {
     }
 
     fn push_integer(&mut self, number: i64) {
+        //= https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1
+        //# Integers have a range of -999,999,999,999,999 to 999,999,999,999,999 inclusive (i.e., up to
+        //# fifteen digits, signed), for IEEE 754 compatibility [IEEE754].
+        let number = number.clamp(-MAX_INTEGER, MAX_INTEGER);
         if number < 0 {
             self.push(b"-");
         }
-        let mut digits = [0; 20];
+        let mut digits = [0; 15];
         let mut rest = number.unsigned_abs();
         let mut start = digits.len();
         for digit in digits.iter_mut().rev() {
@@ -238,10 +287,11 @@ impl Line {
     //# The value of "detail" is either a String or a Token that allows implementations to convey
     //# additional information not captured in other parameters, such as implementation-specific
     //# states or other caching-related metrics.
-    fn push_detail(&mut self, detail: &str) {
+    /// Writes a parameter whose value may not fit or not be writable: then nothing of it.
+    fn push_parameter(&mut self, name: &[u8], value: impl FnOnce(&mut Self) -> bool) {
         let before = self.length;
-        self.push(b"; detail=");
-        if !self.push_item(detail) {
+        self.push(name);
+        if !value(self) {
             self.length = before;
         }
     }
@@ -254,6 +304,12 @@ impl Line {
             self.push(bytes);
             return self.length > before;
         }
+        self.push_string(text)
+    }
+
+    /// Writes a string; `false` when it is not printable ASCII or does not fit.
+    fn push_string(&mut self, text: &str) -> bool {
+        let bytes = text.as_bytes();
         let escapes = bytes.iter().filter(|&&byte| needs_escape(byte)).count();
         let room = self.bytes.len() - self.length;
         let printable = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
@@ -271,6 +327,8 @@ impl Line {
         true
     }
 }
+
+const MAX_INTEGER: i64 = 999_999_999_999_999;
 
 fn needs_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
@@ -301,7 +359,7 @@ mod tests {
             detail: Some("malformed-cache-control"),
         };
         let written = status.to_header_value();
-        let parameters = "; fwd=vary-miss; fwd-status=65535; stored; collapsed=?0; ttl=-9223372036854775808; \
+        let parameters = "; fwd=vary-miss; fwd-status=65535; stored; collapsed=?0; ttl=-999999999999999; \
                           detail=malformed-cache-control";
         assert!(written.as_bytes().ends_with(parameters.as_bytes()), "{written:?}");
     }

@@ -35,18 +35,19 @@ use std::time::Duration;
 use http::header::{
     AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
     CONTENT_TYPE, DATE, ETAG, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::age::{Times, initial_age};
 use crate::credentials::Credentials;
-use crate::date::single_date;
+use crate::date::comparable_date;
 use crate::directives::{CacheControl, RequestDirectives};
 use crate::freshness::{Assigned, Explicit, Granted, Source, assign, guess, is_heuristically_cacheable};
-use crate::profile::{Policy, Post, SetCookie, Validated};
+use crate::profile::{Partial, Policy, Post, SetCookie, Validated};
+use crate::range::ContentRange;
 use crate::reason::Reason;
-use crate::syntax::members;
+use crate::syntax::{entity_tag, members};
 use crate::target::Target;
 use crate::windows::{Validator, Windows};
 
@@ -218,7 +219,7 @@ fn judge(
     response_permits(exchange, &directives, policy)?;
 
     let Assigned { freshness, source } = freshness(exchange, &directives, explicit, granted, policy)?;
-    let validator = validator(exchange);
+    let validator = validator(exchange.response);
     let windows = Windows::of(&directives, granted, source, policy, validator);
     let initial_age = initial_age(exchange.response, exchange.times);
     let audience = Audience::of(&directives, source);
@@ -261,6 +262,22 @@ fn freshness(
     let heuristic = policy.heuristic.filter(|_| explicit.is_none());
     let received = exchange.times.received;
     let guessed = heuristic.and_then(|how| guess(how, directives, status, response, received));
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a public response directive (see Section 5.2.2.9);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# an Expires header field (see Section 5.3);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a max-age response directive (see Section 5.2.2.1);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3
+    //# a cache extension that allows it to be cached (see Section 5.2.3); or
+    //
+    // Alone, `public` and the status code permit a guess; an extension is a targeted field, or what the service grants.
     match assign(explicit, granted, guessed, status) {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
         //# The no-cache response directive, in its unqualified form (without an argument), indicates that the
@@ -278,9 +295,9 @@ fn freshness(
     }
 }
 
-fn validator(exchange: &Exchange<'_>) -> Validator {
-    let dated = || single_date(exchange.response, &LAST_MODIFIED, exchange.times.received).is_some();
-    if exchange.response.contains_key(ETAG) || dated() { Validator::Present } else { Validator::Absent }
+fn validator(response: &HeaderMap) -> Validator {
+    let valid = entity_tag(response).is_some() || comparable_date(response, &LAST_MODIFIED).is_some();
+    if valid { Validator::Present } else { Validator::Absent }
 }
 
 fn request_permits(
@@ -290,6 +307,11 @@ fn request_permits(
 ) -> Result<(), Reason> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3
     //# the request method is understood by the cache;
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.3
+    //# For a cache to store and use a response, the associated method needs to explicitly allow caching and
+    //# to detail under what conditions a response can be used to satisfy subsequent requests; a method
+    //# definition that does not do so cannot be cached.
     let understood = *exchange.method == Method::GET
         || (*exchange.method == Method::POST
             && policy.post == Post::Store
@@ -310,6 +332,9 @@ fn request_permits(
 //# Responses to POST requests are only cacheable when they include explicit freshness information (see
 //# Section 4.2.1 of [CACHING]) and a Content-Location header field that has the same value as the
 //# POST's target URI (Section 8.7).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//# A cached POST response can be reused to satisfy a later GET or HEAD request.
 //
 // With another status code the answer is not what a GET would have got.
 fn is_post_for_get(exchange: &Exchange<'_>, explicit: Option<Explicit>) -> bool {
@@ -338,13 +363,30 @@ fn status_permits(exchange: &Exchange<'_>, directives: &CacheControl, policy: &P
     }
 }
 
-fn partial_permits(_exchange: &Exchange<'_>, _policy: &Policy) -> Result<(), Reason> {
+fn partial_permits(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Reason> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
     //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
-    //# the Range and Content-Range header fields
-    Err(Reason::PartialContent)
+    //# the Range and Content-Range header fields or if it does not understand the range units used in
+    //# those fields.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+    //# Likewise, a 206 (Partial Content) response MAY be stored as if it were an incomplete 200 (OK)
+    //# response.
+    //
+    // A part that nobody has asked for, or that does not say which one it is, is of no use.
+    let asked = exchange.method == Method::GET && exchange.request.contains_key(RANGE);
+    let understood =
+        policy.partial == Partial::Combine && asked && ContentRange::of(exchange.response).is_some();
+    if understood { Ok(()) } else { Err(Reason::PartialContent) }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//# In this context, a cache has "understood" a request method or a response status code if it
+//# recognizes it and implements all specified caching-related behavior.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//# The must-understand response directive limits caching of the response to a cache that understands
+//# and conforms to the requirements for that response's status code.
 /// The final status codes of RFC 9110 whose caching needs nothing that is missing here.
 fn is_understood(code: u16) -> bool {
     matches!(code, 200..=206 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
@@ -382,7 +424,8 @@ fn response_permits(
         return Err(Reason::SetCookie);
     }
     // Without a validator, or where the policy stores nothing that has to be validated, there would be no use for it.
-    let validated = policy.validated == Validated::Store && validator(exchange) == Validator::Present;
+    let validated =
+        policy.validated == Validated::Store && validator(exchange.response) == Validator::Present;
     if directives.no_cache && !validated {
         return Err(Reason::NoCache);
     }

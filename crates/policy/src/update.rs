@@ -46,6 +46,11 @@ pub fn has_validator(stored: &HeaderMap) -> bool {
 ///
 /// A request without conditions goes out when the stored response has no validator.
 pub fn conditions(stored: &HeaderMap, request: &mut HeaderMap) {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+    //# When a client desires to update one or more stored responses that have entity tags, the client
+    //# SHOULD generate an If-None-Match header field containing a list of those entity tags when making a
+    //# GET request; this allows recipient servers to send a 304 (Not Modified) response to indicate when
+    //# one of those stored responses matches the selected representation.
     request.remove(IF_NONE_MATCH);
     request.remove(IF_MODIFIED_SINCE);
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
@@ -87,6 +92,8 @@ pub enum Mismatch {
     LastModified,
     /// The length of the content.
     Length,
+    /// The status code.
+    Status,
 }
 
 impl Mismatch {
@@ -97,6 +104,7 @@ impl Mismatch {
             Self::EntityTag => "etag-mismatch",
             Self::LastModified => "last-modified-mismatch",
             Self::Length => "length-mismatch",
+            Self::Status => "status-mismatch",
         }
     }
 }
@@ -155,6 +163,14 @@ pub fn combinable(stored: &HeaderMap, new: &HeaderMap) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
     //# These ranges can only be safely combined if they all have in common the same strong validator
     //# (Section 8.8.1).
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+    //# A client that has received multiple partial responses to GET requests on a target resource MAY
+    //# combine those responses into a larger continuous range if they share the same strong validator.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+    //# A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
+    //# later requests, if they all share the same strong validator and the cache complies with the client
+    //# requirements in Section 15.3.7.3 of [HTTP].
     match (entity_tag(stored), entity_tag(new)) {
         (Some(own), Some(new)) => own.strongly_equals(new),
         (None, None) => is_strong_date(new) && same_strong_date(stored, new),
@@ -174,6 +190,18 @@ pub fn update(stored: &HeaderMap, from: &HeaderMap, cookies: SetCookie) -> Heade
     //
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3.2
     //# Header fields excepted from storage in Section 3.1,
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+    //# When combining the new response with one or more stored responses, a cache MUST update the stored
+    //# response header fields using the header fields provided in the new response, as per Section 3.2.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
+    //# For each stored response identified, the cache MUST update its header fields with the header fields
+    //# provided in the 304 (Not Modified) response, as per Section 3.2.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
+    //# If a cache updates a stored response with the metadata provided in a HEAD response, the cache MUST
+    //# use the header fields provided in the HEAD response to update the stored response (see Section 3.2
+    //# ).
     let mut new = from.clone();
     strip_hop_by_hop(&mut new);
     //= https://www.rfc-editor.org/rfc/rfc9111#section-3.2
@@ -231,9 +259,20 @@ pub enum HeadEffect {
     Nothing,
 }
 
-/// Judges what a HEAD response means for a stored 200 with these fields and a content of this many bytes.
+/// A stored GET response, as far as a HEAD response is compared with it.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredHead<'a> {
+    /// Its status code; 200 for a part of one.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+    /// How many bytes the whole content has, if that is known.
+    pub length: Option<u64>,
+}
+
+/// Judges what a HEAD response means for a stored GET response.
 #[must_use]
-pub fn head_effect(stored: &HeaderMap, length: u64, status: StatusCode, head: &HeaderMap) -> HeadEffect {
+pub fn head_effect(stored: StoredHead<'_>, status: StatusCode, head: &HeaderMap) -> HeadEffect {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
     //# When a cache makes an inbound HEAD request for a target URI and receives a 200 (OK) response, the
     //# cache SHOULD update or invalidate each of its stored GET responses that could have been chosen for
@@ -248,15 +287,20 @@ pub fn head_effect(stored: &HeaderMap, length: u64, status: StatusCode, head: &H
     //# the stored response, the cache SHOULD update the stored response as described below; otherwise, the
     //# cache SHOULD consider the stored response to be stale.
     let differs = |name: &HeaderName| {
-        head.contains_key(name) && !head.get_all(name).iter().eq(stored.get_all(name).iter())
+        head.contains_key(name) && !head.get_all(name).iter().eq(stored.fields.get_all(name).iter())
     };
+    // A GET would have been answered with 200 as well.
+    if stored.status != StatusCode::OK {
+        return HeadEffect::Stale(Mismatch::Status);
+    }
     if differs(&ETAG) {
         return HeadEffect::Stale(Mismatch::EntityTag);
     }
     if differs(&LAST_MODIFIED) {
         return HeadEffect::Stale(Mismatch::LastModified);
     }
-    if head.contains_key(CONTENT_LENGTH) && content_length(head) != Some(length) {
+    let unlike = |length| content_length(head) != Some(length);
+    if head.contains_key(CONTENT_LENGTH) && stored.length.is_some_and(unlike) {
         return HeadEffect::Stale(Mismatch::Length);
     }
     HeadEffect::Freshen

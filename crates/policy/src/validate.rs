@@ -57,6 +57,10 @@ pub fn evaluate(
     //# A server MUST ignore all received preconditions if its response to the same request without
     //# those conditions, prior to processing the request content, would have been a status code other than
     //# a 2xx (Successful) or 412 (Precondition Failed).
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.1
+    //# Likewise, a server MUST ignore the conditional request header fields defined by this specification
+    //# when received with a request method that does not involve the selection or modification of a
+    //# selected representation, such as CONNECT, OPTIONS, or TRACE.
     if status != StatusCode::OK || (method != Method::GET && method != Method::HEAD) {
         return Precondition::Proceed;
     }
@@ -65,6 +69,18 @@ pub fn evaluate(
     //# the condition in If-None-Match is considered to be a more accurate replacement for the condition in
     //# If-Modified-Since, and the two are only combined for the sake of interoperating with older
     //# intermediaries that might not implement If-None-Match.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+    //# When If-None-Match is present, evaluate the If-None-Match precondition:
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+    //# When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present,
+    //# evaluate the If-Modified-Since precondition:
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+    //# If a cache receives a request that can be satisfied by reusing a stored 200 (OK) or 206 (Partial
+    //# Content) response, as per Section 4, the cache SHOULD evaluate any applicable conditional header
+    //# field preconditions received in that request with respect to the corresponding validators contained
+    //# within the stored response.
     let not_modified = if request.contains_key(IF_NONE_MATCH) {
         any_tag_matches(request, stored)
     } else {
@@ -82,6 +98,9 @@ fn any_tag_matches(request: &HeaderMap, stored: &HeaderMap) -> bool {
     if lines().all(|line| trim_ows(line) == b"*") {
         return lines().count() == 1;
     }
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
+    //# If the field value is a list of entity tags, the condition is false if one of the listed tags
+    //# matches the entity tag of the selected representation.
     let Some(own) = entity_tag(stored) else { return false };
     let mut found = false;
     for tag in lines().flat_map(tags) {
@@ -134,6 +153,9 @@ fn not_modified_since(request: &HeaderMap, stored: &HeaderMap, received: SystemT
     //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
     //# If the selected representation's last modification date is earlier or equal to the date
     //# provided in the field value, the condition is false.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
+    //# A recipient MUST interpret an If-Modified-Since field value's timestamp in terms of the origin
+    //# server's clock.
     modified.is_some_and(|modified| modified <= since)
 }
 

@@ -11,7 +11,7 @@
 //!
 //! // The key builder lets each field's value flow into its own buffer.
 //! let mut request = HeaderMap::new();
-//! request.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de-CH , en;q=0.5"));
+//! request.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en;q=0.50 , de-CH"));
 //! let mut value = Vec::new();
 //! write_field(&request, &header::ACCEPT_LANGUAGE, &mut |bytes| value.extend_from_slice(bytes));
 //! assert_eq!(value, b"\x01de-ch,en;q=0.5");
@@ -20,10 +20,12 @@
 
 use http::HeaderMap;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
-    VARY,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, VARY,
 };
 
+use crate::preferences::{Preferences, Ties, write_lower};
+use crate::profile::VaryNames;
 use crate::reason::Reason;
 use crate::syntax::{members, trim_ows};
 
@@ -97,10 +99,11 @@ impl Vary {
 /// The request fields that a response may vary on and still be stored.
 ///
 /// By default Accept, Accept-*, Origin and Access-Control-Request-*: fields with few values that name no user. A
-/// route adds its own. Authorization and Cookie are never permitted: they would make an entry for each user, and an
-/// answer for one user a matter of a single comparison.
+/// route adds its own. There Authorization and Cookie are never permitted: they would make an entry for each user, and
+/// an answer for one user a matter of a single comparison. [`VaryNames::Any`] permits these too.
 ///
 /// ```
+/// use forebay_policy::profile::VaryNames;
 /// use forebay_policy::variant::VaryAllow;
 /// use http::header::{self, HeaderName};
 ///
@@ -108,13 +111,27 @@ impl Vary {
 /// assert!(allow.permits(&header::ACCEPT_ENCODING));
 /// assert!(allow.permits(&HeaderName::from_static("x-plan")));
 /// assert!(!allow.permits(&header::USER_AGENT));
+/// assert!(VaryAllow::of(VaryNames::Any).permits(&header::USER_AGENT));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaryAllow {
+    names: VaryNames,
     declared: Vec<HeaderName>,
 }
 
+impl Default for VaryAllow {
+    fn default() -> Self {
+        Self::of(VaryNames::Listed)
+    }
+}
+
 impl VaryAllow {
+    /// Permits what a policy permits.
+    #[must_use]
+    pub const fn of(names: VaryNames) -> Self {
+        Self { names, declared: Vec::new() }
+    }
+
     /// Permits one more field.
     #[must_use]
     pub fn with(mut self, name: HeaderName) -> Self {
@@ -125,6 +142,9 @@ impl VaryAllow {
     /// Whether a response may vary on this field.
     #[must_use]
     pub fn permits(&self, name: &HeaderName) -> bool {
+        if self.names == VaryNames::Any {
+            return true;
+        }
         if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name) {
             return false;
         }
@@ -142,22 +162,34 @@ impl VaryAllow {
 /// absent one. The length is not written: who joins several fields puts it in front of each.
 ///
 /// What matches is what RFC 9111, 4.1 lets match: lines are joined by commas, whitespace around commas is dropped
-/// outside quoted strings. Accept-Encoding and Accept-Language are also read without regard to case, to whitespace
-/// around their weights and to empty members; their order is kept.
+/// outside quoted strings. Accept-Encoding, Accept-Language and Accept-Charset become lists sorted by weight, without
+/// repetitions, in lower case; Accept is read without regard to whitespace and to the case of media types.
 pub fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut impl FnMut(&[u8])) {
-    let mut lines = request.get_all(name).iter();
-    let Some(first) = lines.next() else {
+    if !request.contains_key(name) {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
         //# If (after any normalization that might take place) a header field is absent from a request, it
         //# can only match another request if it is also absent there.
         return out(ABSENT);
-    };
+    }
     out(PRESENT);
-    let lines = std::iter::once(first).chain(lines);
-    if *name == ACCEPT_ENCODING || *name == ACCEPT_LANGUAGE {
-        write_preferences(lines, out);
-    } else {
-        write_members(lines, out);
+    let lines = || request.get_all(name).iter();
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
+    //# normalizing both header field values in a way that is known to have identical semantics,
+    //# according to the header field's specification (e.g., reordering field values when order is not
+    //# significant; case-normalization, where values are defined to be case-insensitive)
+    let preferences = match *name {
+        ACCEPT => return write_media_ranges(lines(), out),
+        ACCEPT_ENCODING => Preferences::read(lines(), Ties::Sorted).map(Preferences::without_idle_refusals),
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4
+        //# Note that some recipients treat the order in which language tags are listed as an indication of
+        //# descending priority, particularly for tags that are assigned equal quality values (no value is the
+        //# same as q=1).
+        ACCEPT_LANGUAGE | ACCEPT_CHARSET => Preferences::read(lines(), Ties::AsWritten),
+        _ => None,
+    };
+    match preferences {
+        Some(preferences) => preferences.write(out),
+        None => write_members(lines(), out),
     }
 }
 
@@ -168,40 +200,31 @@ const PRESENT: &[u8] = &[1];
 fn write_members<'a>(lines: impl Iterator<Item = &'a HeaderValue>, out: &mut impl FnMut(&[u8])) {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
     //# combining multiple header field lines with the same field name (see Section 5.2 of [HTTP])
-    let mut separator = Separator::new(b",");
+    let mut comma = Separator::new(b",");
     for member in lines.flat_map(|line| members(line.as_bytes())) {
-        separator.write(out);
+        comma.write(out);
         out(member);
     }
 }
 
-/// A list of case-insensitive members with weights.
-fn write_preferences<'a>(lines: impl Iterator<Item = &'a HeaderValue>, out: &mut impl FnMut(&[u8])) {
-    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
-    //# normalizing both header field values in a way that is known to have identical semantics,
-    //# according to the header field's specification (e.g., reordering field values when order is not
-    //# significant; case-normalization, where values are defined to be case-insensitive)
+/// Media ranges: their types and the names of their parameters have no case, the values of parameters may have one.
+fn write_media_ranges<'a>(lines: impl Iterator<Item = &'a HeaderValue>, out: &mut impl FnMut(&[u8])) {
     let mut comma = Separator::new(b",");
     for member in lines.flat_map(|line| members(line.as_bytes())).filter(|member| !member.is_empty()) {
         comma.write(out);
         let mut semicolon = Separator::new(b";");
+        // A semicolon in a quoted string separates nothing; such a member is written as it came.
+        if member.contains(&b'"') {
+            out(member);
+            continue;
+        }
         for part in member.split(|&byte| byte == b';') {
             semicolon.write(out);
-            write_lower(trim_ows(part), out);
-        }
-    }
-}
-
-fn write_lower(bytes: &[u8], out: &mut impl FnMut(&[u8])) {
-    if !bytes.iter().any(u8::is_ascii_uppercase) {
-        return out(bytes);
-    }
-    let mut buffer = [0; 32];
-    for chunk in bytes.chunks(buffer.len()) {
-        if let Some(lower) = buffer.get_mut(..chunk.len()) {
-            lower.copy_from_slice(chunk);
-            lower.make_ascii_lowercase();
-            out(lower);
+            let part = trim_ows(part);
+            let name = part.iter().position(|&byte| byte == b'=').unwrap_or(part.len());
+            let (name, value) = part.split_at(name);
+            write_lower(name, out);
+            out(value);
         }
     }
 }

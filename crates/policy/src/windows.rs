@@ -116,6 +116,14 @@ impl Windows {
         policy: &Policy,
         validator: Validator,
     ) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4
+        //# the stored response does not contain the no-cache directive (Section 5.2.2.4), unless it is
+        //# successfully validated (Section 4.3), and
+        //
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.4
+        //# The no-cache response directive, in its unqualified form (without an argument), indicates that
+        //# the response MUST NOT be used to satisfy any other request without forwarding it for
+        //# validation and receiving a successful response; see Section 4.3.
         let validation = if directives.no_cache { Validation::Always } else { Validation::WhenStale };
         let kept = if validator == Validator::Present { limited(policy.keep_stale) } else { Duration::ZERO };
         if forbidden(directives, source) {
@@ -123,6 +131,9 @@ impl Windows {
         }
         let refresh =
             granted_or_said(granted.stale_while_revalidate, directives.stale_while_revalidate, source);
+        //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+        //# The stale-if-error Cache-Control extension indicates that when an error is encountered, a cached
+        //# stale response MAY be used to satisfy the request, regardless of other freshness information.
         let error = granted_or_said(granted.stale_if_error, directives.stale_if_error, source);
         let error = error.min(LONGEST_ERROR);
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
@@ -152,8 +163,25 @@ fn forbidden(directives: &CacheControl, source: Source) -> bool {
     //# The s-maxage directive incorporates the semantics of the proxy-revalidate response directive (
     //# Section 5.2.2.8) for a shared cache.
     //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+    //# A shared cache MUST NOT reuse a stale response with s-maxage to satisfy another request until it has
+    //# been successfully validated by the origin, as defined by Section 4.3.
+    //
     // It applies unless the handler has given another time in its place.
     let s_maxage = directives.s_maxage.is_some() && source != Source::Handler;
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+    //# The must-revalidate response directive indicates that once the response has become stale, a cache
+    //# MUST NOT reuse that response to satisfy another request until it has been successfully validated
+    //# by the origin, as defined by Section 4.3.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.8
+    //# The proxy-revalidate response directive indicates that once the response has become stale, a
+    //# shared cache MUST NOT reuse that response to satisfy another request until it has been
+    //# successfully validated by the origin, as defined by Section 4.3.
+    //
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+    //# A shared cache MUST NOT reuse a stale response with s-maxage to satisfy another request until it
+    //# has been successfully validated by the origin, as defined by Section 4.3.
     directives.must_revalidate || directives.proxy_revalidate || directives.no_cache || s_maxage
 }
 

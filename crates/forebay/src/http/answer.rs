@@ -1,22 +1,26 @@
 //! The forms an answer takes on its way to the client.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::Entry;
 use forebay_core::tiers::Absence;
 use forebay_core::time::Moment;
-use forebay_policy::facts::{Fact, RequestFacts};
-use forebay_policy::reuse::Forward;
-use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
+use forebay_policy::facts::Fact;
+use forebay_policy::fields::strip_surrogate_fields;
+use forebay_policy::reuse::{Failure, Forward};
+use forebay_policy::status::{CacheStatus, Collapsed, Forwarded, Outcome};
 use forebay_policy::validate::{Precondition, evaluate, not_modified_fields};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::body::ResponseBody;
 use super::memo::{Memo, recall};
+use super::ranges;
+use super::wanted::{Client, Wanted};
 use crate::hub::Hub;
-use crate::stored::{CACHE_STATUS, Kept};
+use crate::stored::{CACHE_STATUS, Kept, KeptResponse};
 
 /// Why the cache did not answer.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +37,7 @@ thread_local! {
     static STATUSES: RefCell<Memo> = const { Memo::new() };
 }
 
-/// A client, as far as it decides the form of its answer.
-pub(super) struct Client<'a> {
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) facts: RequestFacts,
-}
-
-/// The answer made of an entry: the whole of it, its head, or 304 for a client that has it.
+/// The answer made of an entry: the whole of it, its head, parts of it, or 304 for a client that has it.
 pub(super) fn respond<B: Body>(
     hub: &Hub,
     entry: &Entry<Kept>,
@@ -49,19 +46,29 @@ pub(super) fn respond<B: Body>(
     detail: &'static str,
     now: Moment,
 ) -> Response<ResponseBody<B>> {
-    let age = entry.age(now);
     let Kept::Response(kept) = &entry.value else {
         // A marker is never an answer: `Seeking::variant` sends its requests elsewhere.
         return Response::new(ResponseBody::stored(Bytes::new()));
     };
+    respond_with(hub, kept, entry.age(now), client, outcome, detail)
+}
+
+/// The same, of a stored response that has this age.
+pub(super) fn respond_with<B: Body>(
+    hub: &Hub,
+    kept: &KeptResponse,
+    age: Duration,
+    client: Client<'_>,
+    outcome: Outcome,
+    detail: &'static str,
+) -> Response<ResponseBody<B>> {
     let status = hub.name.as_ref().map(|name| {
-        // In whole seconds like Age, so that the two add up to the lifetime.
-        let ttl = entry.lifetime.as_secs().saturating_sub(age.as_secs());
-        let make = || {
-            let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-            CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value()
-        };
-        if detail == L1_HIT { recall(&STATUSES, hub.id, ttl, make) } else { make() }
+        let ttl = remaining(kept.lifetime.freshness, age);
+        let make = || CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value();
+        match u64::try_from(ttl) {
+            Ok(seconds) if detail == L1_HIT => recall(&STATUSES, hub.id, seconds, make),
+            _ => make(),
+        }
     });
     let seconds = recall(&AGES, 0, age.as_secs(), || HeaderValue::from(age.as_secs()));
     let fields = kept.fields(seconds, status);
@@ -74,10 +81,69 @@ pub(super) fn respond<B: Body>(
             return not_modified(&fields);
         }
     }
+    if client.facts.has(Fact::Range) && client.method == Method::GET {
+        let secrets = &hub.tiers.instance().settings().secrets;
+        let selection = ranges::selection(client.headers, kept, &fields);
+        let parts = selection
+            .and_then(|selection| ranges::answer(client.headers, kept, &fields, &selection, secrets));
+        if let Some(response) = parts {
+            return response;
+        }
+    }
     let body = if client.method == Method::HEAD { Bytes::new() } else { kept.body.clone() };
     let mut response = Response::new(ResponseBody::stored(body));
     *response.status_mut() = kept.status;
     *response.headers_mut() = fields;
+    response
+}
+
+/// For how much longer a response is fresh; negative when it is stale. In whole seconds like Age, so that the two add up to
+/// the lifetime.
+fn remaining(lifetime: Duration, age: Duration) -> i64 {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds(lifetime).saturating_sub(seconds(age))
+}
+
+/// A stale answer in place of an origin that has failed.
+pub(super) fn instead<B: Body>(
+    wanted: &Wanted,
+    entry: &Entry<Kept>,
+    failure: Failure,
+) -> Response<ResponseBody<B>> {
+    let status = match failure {
+        Failure::Status(status) => Some(status.as_u16()),
+        _ => None,
+    };
+    fallen_back(wanted, entry, Forwarded { status, ..Forwarded::because(Forward::Stale) })
+}
+
+/// The same, where another request has asked the origin.
+pub(super) fn instead_of_another<B: Body>(wanted: &Wanted, entry: &Entry<Kept>) -> Response<ResponseBody<B>> {
+    let forwarded = Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(Forward::Stale) };
+    fallen_back(wanted, entry, forwarded)
+}
+
+fn fallen_back<B: Body>(
+    wanted: &Wanted,
+    entry: &Entry<Kept>,
+    forwarded: Forwarded,
+) -> Response<ResponseBody<B>> {
+    let outcome = Outcome::Forwarded(forwarded);
+    respond(&wanted.hub, entry, wanted.as_client(), outcome, "stale-if-error", wanted.hub.now())
+}
+
+/// What a client gets that wants a stored response or nothing, and there is none.
+pub(super) fn only_if_cached<B: Body>(wanted: &Wanted) -> Response<ResponseBody<B>> {
+    //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7
+    //# Caches that honor this request directive SHOULD, upon receiving it, respond with either a stored
+    //# response consistent with the other constraints of the request or a 504 (Gateway Timeout) status code.
+    let mut response = Response::new(ResponseBody::stored(Bytes::new()));
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    if let Some(name) = &wanted.hub.name {
+        let status =
+            CacheStatus { name, outcome: Outcome::Generated, ttl: None, detail: Some("only-if-cached") };
+        response.headers_mut().append(CACHE_STATUS, status.to_header_value());
+    }
     response
 }
 
@@ -92,6 +158,7 @@ pub(super) fn not_modified<B: Body>(fields: &HeaderMap) -> Response<ResponseBody
 /// The origin's answer to a request that the cache took no part in.
 pub(super) fn passed<B: Body>(hub: &Hub, response: Response<B>, note: Note) -> Response<ResponseBody<B>> {
     let mut response = response.map(ResponseBody::inner);
+    strip_surrogate_fields(response.headers_mut(), &hub.policy);
     if let Some(name) = &hub.name {
         let outcome = Outcome::Forwarded(Forwarded::because(note.forward));
         let status = CacheStatus { name, outcome, ttl: None, detail: Some(note.detail) }.to_header_value();

@@ -66,6 +66,16 @@ impl RouteLayer {
         self.with(|options| options.ttl(ttl))
     }
 
+    /// See [`RouteOptions::swr`].
+    pub fn swr(self, window: impl IntoDuration) -> Self {
+        self.with(|options| options.swr(window))
+    }
+
+    /// See [`RouteOptions::stale_if_error`].
+    pub fn stale_if_error(self, window: impl IntoDuration) -> Self {
+        self.with(|options| options.stale_if_error(window))
+    }
+
     /// See [`RouteOptions::tags`].
     pub fn tags<T: AsRef<str>>(self, tags: impl IntoIterator<Item = T>) -> Self {
         self.with(|options| options.tags(tags))

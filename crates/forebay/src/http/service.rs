@@ -16,11 +16,11 @@ use tower_service::Service;
 
 use super::answer::{Note, passed};
 use super::body::ResponseBody;
-use super::exchange::{Begun, after_unsafe, begin, fetch};
+use super::exchange::{Begun, after_unsafe, begin, fetch, refresh};
 use super::future::CacheFuture;
 use super::said::{Outer, Wish, Word};
 use super::scope::Scope;
-use crate::axum::{asked_for, params};
+use crate::axum::params;
 use crate::hub::Hub;
 use crate::route::fill;
 use crate::template::Template;
@@ -103,13 +103,17 @@ impl<S> CacheService<S> {
                 let inner = self.take_ready();
                 CacheFuture::boxed(Box::pin(fetch(self.scope.clone(), wanted, parts, body, inner)))
             }
-            Begun::Unsafe => {
+            Begun::Refresh(response, refreshing) => {
+                let inner = self.take_ready();
+                refresh(self.scope.clone(), *refreshing, parts, body, inner);
+                CacheFuture::ready(response)
+            }
+            Begun::Unsafe(asked) => {
                 let hub = Arc::clone(&self.scope.hub);
-                let (method, path) = (parts.method.clone(), asked_for(&parts).path().to_owned());
                 let answer = self.inner.call(Request::from_parts(parts, body));
                 CacheFuture::boxed(Box::pin(async move {
                     let answer = answer.await?;
-                    after_unsafe(&hub, &method, &path, answer.status()).await;
+                    after_unsafe(&hub, &asked, answer.status(), answer.headers()).await;
                     Ok(passed(&hub, answer, Note { forward: Forward::Method, detail: "method" }))
                 }))
             }

@@ -8,15 +8,18 @@ use forebay_core::tag::{Idents, TargetError};
 use forebay_core::tiers::Absence;
 use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
-use forebay_policy::facts::RequestFacts;
-use forebay_policy::reuse::Reusable;
+use forebay_policy::directives::RequestDirectives;
+use forebay_policy::facts::{Fact, RequestFacts};
+use forebay_policy::reason::Reason;
+use forebay_policy::reuse::{Failure, Fallback, Lookup, Reusable, Reuse, on_failure, reuse};
 use http::{HeaderMap, Method};
 
 use super::key;
+use super::ranges;
 use super::scope::Known;
 use crate::hub::Hub;
 use crate::route::{Partition, Route};
-use crate::stored::Kept;
+use crate::stored::{Kept, KeptResponse};
 
 /// What a request is looking for.
 pub(super) struct Wanted {
@@ -26,6 +29,9 @@ pub(super) struct Wanted {
     pub(super) headers: HeaderMap,
     pub(super) credentials: Credentials,
     pub(super) facts: RequestFacts,
+    /// What the client asks of the cache, where that is heard.
+    pub(super) client: Option<RequestDirectives>,
+    pub(super) lookup: Lookup,
     pub(super) sharing: Sharing,
     pub(super) route: Arc<Route>,
     pub(super) partition: Partition,
@@ -48,23 +54,48 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Who asks.
+    pub(super) fn as_client(&self) -> Client<'_> {
+        Client { method: &self.method, headers: &self.headers, facts: self.facts }
+    }
+
+    /// Whether the client wants what is stored or nothing.
+    pub(super) fn only_if_cached(&self) -> bool {
+        self.client.is_some_and(|client| client.only_if_cached)
+    }
+
+    fn seeking(&self) -> Seeking<'_> {
+        Seeking {
+            canonical: &self.canonical,
+            headers: &self.headers,
+            credentials: self.credentials,
+            facts: self.facts,
+            client: self.client.as_ref(),
+            lookup: self.lookup,
+        }
+    }
+}
+
 impl Seeker<Kept> for Wanted {
     fn canonical(&self) -> &[u8] {
         &self.canonical
     }
 
     fn variant(&self, value: &Kept) -> Variant {
-        let (canonical, headers) = (&self.canonical, &self.headers);
-        Seeking { canonical, headers, credentials: self.credentials }.variant(value)
+        self.seeking().variant(value)
     }
 
     fn usage(&self, entry: &Entry<Kept>, now: Moment) -> Usage {
-        let (canonical, headers) = (&self.canonical, &self.headers);
-        Seeking { canonical, headers, credentials: self.credentials }.usage(entry, now)
+        self.seeking().usage(entry, now)
     }
 
-    fn settles_for(&self, _: &Entry<Kept>, _: Moment) -> bool {
-        false
+    fn settles_for(&self, entry: &Entry<Kept>, now: Moment) -> bool {
+        let Kept::Response(kept) = &entry.value else { return false };
+        // How the origin failed was judged by whoever asked it; what this request minds is its own.
+        kept.lifetime.answers(self.credentials) == Reusable::Yes
+            && on_failure(&kept.lifetime, entry.age(now), Failure::Unreachable, self.client.as_ref())
+                == Fallback::Stale
     }
 
     fn idents(&self) -> Idents {
@@ -78,11 +109,21 @@ impl Seeker<Kept> for Wanted {
     }
 }
 
+/// A client, as far as it decides the form of its answer.
+pub(super) struct Client<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) facts: RequestFacts,
+}
+
 /// The part of a request that decides which stored response answers it.
 pub(super) struct Seeking<'a> {
     pub(super) canonical: &'a [u8],
     pub(super) headers: &'a HeaderMap,
     pub(super) credentials: Credentials,
+    pub(super) facts: RequestFacts,
+    pub(super) client: Option<&'a RequestDirectives>,
+    pub(super) lookup: Lookup,
 }
 
 impl Seeking<'_> {
@@ -101,15 +142,27 @@ impl Seeking<'_> {
     /// What this request may do with an entry under its key.
     #[inline]
     pub(super) fn usage(&self, entry: &Entry<Kept>, now: Moment) -> Usage {
-        match &entry.value {
-            Kept::Response(response) if response.lifetime.answers(self.credentials) == Reusable::Yes => {
-                if entry.is_fresh(now) {
-                    Usage::Answer
-                } else {
-                    Usage::Ask
-                }
-            }
-            _ => Usage::Barred,
+        let Kept::Response(kept) = &entry.value else { return Usage::Barred };
+        if kept.lifetime.answers(self.credentials) != Reusable::Yes {
+            return Usage::Barred;
         }
+        if kept.part.is_some() && !self.is_covered(kept) {
+            return Usage::Ask;
+        }
+        match reuse(&kept.lifetime, entry.age(now), self.client) {
+            Reuse::Fresh | Reuse::Stale => Usage::Answer,
+            Reuse::Refresh if self.lookup == Lookup::Fill => Usage::Refresh,
+            // What it would fetch could not be stored.
+            Reuse::Refresh => Usage::Answer,
+            _ => Usage::Ask,
+        }
+    }
+
+    /// Whether a stored part has all the bytes that are asked for.
+    #[cold]
+    fn is_covered(&self, kept: &KeptResponse) -> bool {
+        // To a HEAD a Range means nothing.
+        let ranges = self.facts.has(Fact::Range) && self.lookup != Lookup::ReadOnly(Reason::Method);
+        ranges && ranges::selection(self.headers, kept, &kept.as_received()).is_some()
     }
 }

@@ -3,6 +3,8 @@
 use forebay_policy::reuse::Forward;
 use forebay_policy::status::{CacheName, CacheStatus, Collapsed, Forwarded, InvalidName, MAX_NAME, Outcome};
 
+use crate::support::{Fields, fields};
+
 fn check(outcome: Outcome, ttl: Option<i64>, detail: Option<&'static str>, expected: &str) {
     let name = CacheName::new("ExampleCache").expect("a token");
     assert_eq!(CacheStatus { name: &name, outcome, ttl, detail }.to_header_value(), expected);
@@ -71,10 +73,46 @@ fn every_reason_to_go_forward_has_its_token() {
 //# The value of "ttl" is an Integer that indicates the response's remaining freshness lifetime (see
 //# [HTTP-CACHING], Section 4.2.1) as calculated by the cache, as an integer number of seconds, measured
 //# as closely as possible to when the response header section is sent by the cache.
+//= https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1
+//= type=test
+//# Integers have a range of -999,999,999,999,999 to 999,999,999,999,999 inclusive (i.e., up to
+//# fifteen digits, signed), for IEEE 754 compatibility [IEEE754].
 #[test]
 fn numbers_are_written_to_their_ends() {
-    for ttl in [0, 1, 9, 10, 99, 100, i64::MAX, -1, -10, i64::MIN] {
+    for ttl in [0, 1, 9, 10, 99, 100, 999_999_999_999_999, -1, -10, -999_999_999_999_999] {
         check(Outcome::Hit, Some(ttl), None, &format!("ExampleCache; hit; ttl={ttl}"));
+    }
+    check(Outcome::Hit, Some(i64::MAX), None, "ExampleCache; hit; ttl=999999999999999");
+    check(Outcome::Hit, Some(i64::MIN), None, "ExampleCache; hit; ttl=-999999999999999");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2
+//= type=test
+//# When adding a value to the Cache-Status header field, caches SHOULD preserve the existing field
+//# value, to allow debugging of the entire chain of caches handling the request.
+#[test]
+fn what_upstream_said_stays_in_front() {
+    let upstream: Fields<'_> =
+        &[("cache-status", "a; hit, \"b c\"; fwd=stale"), ("x", "1"), ("cache-status", "not; (structured")];
+    let mut response = fields(upstream);
+    let name = CacheName::new("ExampleCache").expect("a token");
+    CacheStatus { name: &name, outcome: Outcome::Hit, ttl: None, detail: None }.append_to(&mut response);
+    assert_eq!(response, fields(&[upstream, &[("cache-status", "ExampleCache; hit")]].concat()));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.7
+//= type=test
+//# The value of "key" is a String that conveys a representation of the cache key (see [HTTP-CACHING],
+//# Section 2) used for the response.
+#[test]
+fn a_key_is_a_string_or_left_out() {
+    let name = CacheName::new("ExampleCache").expect("a token");
+    let status = CacheStatus { name: &name, outcome: Outcome::Hit, ttl: None, detail: Some("l1") };
+    let written = |key: &str| status.to_header_value_with_key(key);
+    assert_eq!(written("a1"), "ExampleCache; hit; detail=l1; key=\"a1\"");
+    assert_eq!(written("a\"b"), "ExampleCache; hit; detail=l1; key=\"a\\\"b\"");
+    for key in ["caf\u{e9}", "a\nb", &"x".repeat(300)] {
+        assert_eq!(written(key), "ExampleCache; hit; detail=l1");
     }
 }
 

@@ -46,6 +46,11 @@ fn a_leap_second_is_the_second_before_it() {
 //= type=test
 //# A cache recipient SHOULD consider a date with a zone abbreviation other than "GMT" to be
 //# invalid for calculating expiration.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.2
+//= type=test
+//# A cache recipient MUST NOT allow local time zones to influence the calculation or comparison of an
+//# age or expiration time.
 #[test]
 fn what_the_grammar_does_not_allow_is_no_date() {
     for value in [

@@ -6,7 +6,6 @@ use forebay_policy::age::{Times, initial_age};
 use forebay_policy::directives::CacheControl;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::freshness::{Explicit, Source};
-use forebay_policy::profile::Policy;
 use forebay_policy::reuse::{Body, Freshness, gate};
 use forebay_policy::storable::{Audience, Lifetime, Storability, strip_hop_by_hop};
 use forebay_policy::validate::{evaluate, not_modified_fields};
@@ -93,7 +92,7 @@ proptest! {
         let _ = initial_age(&response, Times { requested, received });
         let _ = Explicit::of(&CacheControl::parse(&response), &response, received);
         let _ = Vary::parse(&response, &VaryAllow::default());
-        let _ = gate(&Method::GET, RequestFacts::scan(&request), Body::Empty, &Policy::proxy());
+        let _ = gate(&Method::GET, RequestFacts::scan(&request), Body::Empty);
         let _ = evaluate(&Method::GET, &request, StatusCode::OK, &response, received);
         let _ = not_modified_fields(&response);
         strip_hop_by_hop(&mut response.clone());

@@ -72,6 +72,23 @@ fn an_annotation_opens_windows_for_what_it_makes_fresh_and_where_the_response_is
 //# A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive
 //# (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable
 //# s-maxage or proxy-revalidate response directive; see Section 5.2.2).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+//= type=test
+//# The must-revalidate response directive indicates that once the response has become stale, a cache
+//# MUST NOT reuse that response to satisfy another request until it has been successfully validated by
+//# the origin, as defined by Section 4.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.8
+//= type=test
+//# The proxy-revalidate response directive indicates that once the response has become stale, a shared
+//# cache MUST NOT reuse that response to satisfy another request until it has been successfully
+//# validated by the origin, as defined by Section 4.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+//= type=test
+//# A shared cache MUST NOT reuse a stale response with s-maxage to satisfy another request until it has
+//# been successfully validated by the origin, as defined by Section 4.3.
 #[test]
 fn what_forbids_stale_answers_closes_every_window() {
     let etag = ("etag", "\"1\"");

@@ -1,8 +1,9 @@
 //! RFC 9110, section 15.3.7, and RFC 9111, sections 3.3 and 3.4: answers with parts, and parts that are stored.
 
 use forebay_policy::partial::{
-    Combined, Multipart, combine, complete, covers, single_fields, unsatisfied_fields,
+    Combined, Multipart, combine, complete, covers, select_within, single_fields, unsatisfied_fields,
 };
+use forebay_policy::range::{ContentRange, Selection};
 use forebay_policy::update::combinable;
 use http::HeaderMap;
 
@@ -157,6 +158,24 @@ fn a_part_answers_for_what_lies_within_it() {
     }
 }
 
+#[test]
+fn a_stored_part_answers_for_the_ranges_it_holds() {
+    let held = |range, complete| ContentRange { range, complete };
+    let asks = |value, held: &ContentRange| select_within(&fields(&[("range", value)]), &fields(&[]), held);
+    let part = held(40..60, Some(100));
+    assert_eq!(asks("bytes=40-59", &part), Some(Selection::Single(40..60)));
+    assert_eq!(asks("bytes=-50,41-42", &held(40..100, Some(100))), Some(Selection::Single(41..100)));
+    assert_eq!(asks("bytes=100-", &part), Some(Selection::Unsatisfiable));
+    for value in ["bytes=39-59", "bytes=40-60", "bytes=-10", "bytes=50-", "bytes=41-42,0-1", "bytes=0-", "x"]
+    {
+        assert_eq!(asks(value, &part), None, "{value}");
+    }
+    assert_eq!(asks("bytes=41-42", &held(40..60, None)), None, "the end is not known");
+    assert_eq!(select_within(&fields(&[]), &fields(&[]), &part), None);
+    let whole = select_within(&fields(&[]), &fields(&[]), &held(0..100, Some(100)));
+    assert_eq!(whole, Some(Selection::Whole));
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
 //= type=test
 //# The combined response content consists of the union of partial content ranges within the new
@@ -193,6 +212,11 @@ fn of_parts_that_do_not_touch_the_newer_one_stays() {
 //= type=test
 //# These ranges can only be safely combined if they all have in common the same strong validator
 //# (Section 8.8.1).
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+//= type=test
+//# A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
+//# later requests, if they all share the same strong validator and the cache complies with the client
+//# requirements in Section 15.3.7.3 of [HTTP].
 #[test]
 fn only_parts_with_the_same_strong_validator_are_combined() {
     let may = |stored: Fields<'_>, new: Fields<'_>| combinable(&fields(stored), &fields(new));

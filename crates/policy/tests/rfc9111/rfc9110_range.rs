@@ -75,6 +75,14 @@ fn a_range_ends_where_the_representation_ends() {
 //= type=test
 //# If the selected representation is shorter than the specified suffix-length, the entire
 //# representation is used.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+//= type=test
+//# If all of the preconditions are true, the server supports the Range header field for the target
+//# resource, the received Range field-value contains a valid ranges-specifier with a range-unit
+//# supported for that target resource, and that ranges-specifier is satisfiable with respect to the
+//# selected representation, the server SHOULD send a 206 (Partial Content) response with content
+//# containing one or more partial representations that correspond to the satisfiable range-spec(s)
+//# requested.
 #[test]
 fn a_long_suffix_is_the_whole() {
     single("bytes=-5", 5, 0..5);
@@ -109,6 +117,13 @@ fn numbers_of_any_size_are_read() {
 //= https://www.rfc-editor.org/rfc/rfc9110#section-14.1.2
 //= type=test
 //# a suffix-range with a non-zero suffix-length.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+//= type=test
+//# If all of the preconditions are true, the server supports the Range header field for the target
+//# resource, the received Range field-value contains a valid ranges-specifier, and either the
+//# range-unit is not supported for that target resource or the ranges-specifier is unsatisfiable with
+//# respect to the selected representation, the server SHOULD send a 416 (Range Not Satisfiable)
+//# response.
 #[test]
 fn ranges_past_the_end_are_left_out_and_alone_they_are_unsatisfiable() {
     for value in ["bytes=5-", "bytes=5-6", "bytes=-0", "bytes=7-,-0,5-9"] {
@@ -153,11 +168,17 @@ fn what_is_invalid_or_in_another_unit_is_ignored() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+//= type=test
+//# A server MUST ignore an If-Range header field received in a request that does not contain a Range
+//# header field.
 #[test]
-fn several_range_fields_are_none() {
+fn several_range_fields_are_none_and_if_range_alone_is_nothing() {
     let request = fields(&[("range", "bytes=0-1"), ("range", "bytes=0-1")]);
     assert_eq!(select(&request, &fields(&[]), 10), Selection::Whole);
     assert_eq!(select(&fields(&[]), &fields(&[]), 10), Selection::Whole);
+    let alone = fields(&[("if-range", "\"a\"")]);
+    assert_eq!(select(&alone, &fields(&[("etag", "\"a\"")]), 10), Selection::Whole);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
@@ -177,6 +198,9 @@ fn an_empty_representation_has_no_ranges() {
 //# invalid ranges-specifier (Section 14.1.1), a ranges-specifier with more than two overlapping
 //# ranges, or a set of many small ranges that are not listed in ascending order, since these are
 //# indications of either a broken client or a deliberate denial-of-service attack (Section 17.15).
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+//= type=test
+//# A server MAY ignore the Range header field.
 #[test]
 fn too_many_ranges_get_the_whole() {
     let list = |count: usize| {
@@ -307,6 +331,20 @@ fn a_date_that_the_second_change_may_share_is_too_weak() {
     assert_eq!(if_range(EARLY, a_second_later), Selection::Single(0..2));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+//= type=test
+//# A server that receives an If-Range header field on a Range request MUST evaluate the condition per
+//# Section 13.2 prior to performing the method.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
+//= type=test
+//# When the method is GET and both Range and If-Range are present, evaluate the If-Range precondition:
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+//= type=test
+//# A cache that implements partial responses to range requests, as defined in Section 14.2 of [HTTP],
+//# also needs to evaluate a received If-Range header field (Section 13.1.5 of [HTTP]) with respect to
+//# the cache's chosen response.
 #[test]
 fn several_if_range_fields_fail() {
     let request = fields(&[("range", "bytes=0-1"), ("if-range", "\"a\""), ("if-range", "\"a\"")]);

@@ -1,14 +1,22 @@
 //! Section 3: what may be stored.
 
+use forebay_policy::fields::strip_set_cookie;
+use forebay_policy::profile::{Policy, SetCookie};
 use forebay_policy::reason::Reason;
-use forebay_policy::storable::{Audience, strip_hop_by_hop};
+use forebay_policy::storable::{Audience, Storability, strip_hop_by_hop};
 use http::Method;
 
-use crate::support::{Case, fields};
+use crate::support::{Case, Fields, fields, seconds};
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3
 //= type=test
 //# the request method is understood by the cache;
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.3
+//= type=test
+//# For a cache to store and use a response, the associated method needs to explicitly allow caching and
+//# to detail under what conditions a response can be used to satisfy subsequent requests; a method
+//# definition that does not do so cannot be cached.
 #[test]
 fn only_answers_to_get_are_stored() {
     Case::cache_control("max-age=60").stored_for(60);
@@ -82,6 +90,11 @@ fn no_store_wins_over_all_freshness() {
 //# When a cache that implements the must-understand directive receives a response that includes it,
 //# the cache SHOULD ignore the no-store directive if it understands and implements the status code's
 //# caching requirements.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.3
+//= type=test
+//# The must-understand response directive limits caching of the response to a cache that understands
+//# and conforms to the requirements for that response's status code.
 #[test]
 fn no_store_is_for_caches_that_do_not_understand_the_status() {
     let case = |status| Case::cache_control("must-understand, no-store, max-age=60").status(status);
@@ -116,6 +129,26 @@ fn private_wins_over_all_freshness() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3
 //= type=test
 //# the response contains at least one of the following:
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a public response directive (see Section 5.2.2.9);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# an Expires header field (see Section 5.3);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a max-age response directive (see Section 5.2.2.1);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# if the cache is shared: an s-maxage response directive (see Section 5.2.2.10);
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# a cache extension that allows it to be cached (see Section 5.2.3); or
 #[test]
 fn a_response_without_explicit_freshness_needs_the_route_to_grant_it() {
     Case::response(&[]).refused(Reason::NoFreshness);
@@ -123,6 +156,13 @@ fn a_response_without_explicit_freshness_needs_the_route_to_grant_it() {
     Case::response(&[("last-modified", "Mon, 01 Dec 2025 00:00:00 GMT")]).refused(Reason::NoFreshness);
     Case::response(&[]).route(30).stored_for(30);
     Case::cache_control("public").route(30).stored_for(30);
+    Case::cache_control("max-age=30").stored_for(30);
+    Case::cache_control("s-maxage=30").stored_for(30);
+    Case::response(&[("expires", "Thu, 01 Jan 2026 00:00:30 GMT")]).stored_for(30);
+    Case::response(&[("cdn-cache-control", "max-age=30")]).stored_for(30);
+    Case::response(&[("cache-control", "public"), ("last-modified", "Wed, 31 Dec 2025 23:55:00 GMT")])
+        .policy(Policy::proxy())
+        .stored_for(30);
 }
 
 #[test]
@@ -188,12 +228,100 @@ fn fields_of_the_connection_are_taken_out_and_all_others_stay() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
 //= type=test
 //# However, a cache MUST NOT store incomplete or partial-content responses if it does not support
-//# the Range and Content-Range header fields
+//# the Range and Content-Range header fields or if it does not understand the range units used in
+//# those fields.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+//= type=test
+//# Likewise, a 206 (Partial Content) response MAY be stored as if it were an incomplete 200 (OK)
+//# response.
 #[test]
-fn partial_content_is_not_stored() {
-    Case::cache_control("max-age=60").status(206).refused(Reason::PartialContent);
-    Case::response(&[("cache-control", "max-age=60"), ("content-range", "bytes 0-9/100")])
+fn a_part_is_stored_as_one_where_the_policy_combines_them_and_a_range_was_asked_for() {
+    const PART: (&str, &str) = ("content-range", "bytes 0-9/100");
+    let case = |lines: Fields<'_>, request: Fields<'_>| {
+        Case::response(lines).status(206).request(request).policy(Policy::proxy())
+    };
+    let (fresh, range) = (("cache-control", "max-age=60"), [("range", "bytes=0-9")]);
+    match case(&[fresh, PART], &range).judge() {
+        Storability::Partial(lifetime) => assert_eq!(lifetime.freshness, seconds(60)),
+        refused => panic!("{refused:?}"),
+    }
+    case(&[fresh, PART], &range).policy(Policy::origin()).refused(Reason::PartialContent);
+    case(&[fresh, PART], &[]).refused(Reason::PartialContent);
+    case(&[fresh], &range).refused(Reason::PartialContent);
+    for invalid in ["bytes 9-0/100", "bytes 0-9/9", "items 0-9/100", "bytes */100", "bytes 0-9", ""] {
+        case(&[fresh, ("content-range", invalid)], &range).refused(Reason::PartialContent);
+    }
+    case(&[fresh, PART, ("content-type", "multipart/byteranges; boundary=x")], &range)
         .refused(Reason::PartialContent);
+    case(&[("cache-control", "max-age=0"), PART, ("etag", "\"1\"")], &range).refused(Reason::Expired);
+    case(&[("cache-control", "must-understand, no-store, max-age=60"), PART], &[])
+        .refused(Reason::PartialContent);
+    Case::response(&[fresh, PART]).policy(Policy::proxy()).refused(Reason::PartialContent);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//= type=test
+//# Responses to POST requests are only cacheable when they include explicit freshness information (see
+//# Section 4.2.1 of [CACHING]) and a Content-Location header field that has the same value as the
+//# POST's target URI (Section 8.7).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+//= type=test
+//# A cached POST response can be reused to satisfy a later GET or HEAD request.
+#[test]
+fn an_answer_to_post_is_stored_for_get_if_it_is_what_get_would_have_got() {
+    let (fresh, here) = (("cache-control", "max-age=60"), ("content-location", "/articles/42?page=2"));
+    let post = |lines: Fields<'_>| Case::response(lines).method(Method::POST).policy(Policy::proxy());
+    post(&[fresh, here]).stored_for(60);
+    post(&[fresh, ("content-location", "http://Shop.example/articles/42?page=2")]).stored_for(60);
+    post(&[fresh, ("content-location", "?page=2")]).stored_for(60);
+    post(&[("expires", "Thu, 01 Jan 2026 00:01:00 GMT"), here]).stored_for(60);
+    post(&[fresh, here]).policy(Policy::origin()).refused(Reason::Method);
+    post(&[fresh]).refused(Reason::Method);
+    post(&[fresh, here, here]).refused(Reason::Method);
+    post(&[fresh, here]).status(201).refused(Reason::Method);
+    post(&[here, ("last-modified", "Mon, 01 Dec 2025 00:00:00 GMT")]).refused(Reason::Method);
+    post(&[here]).route(60).handler(60).refused(Reason::Method);
+    post(&[fresh, here]).request(&[("cache-control", "no-store")]).refused(Reason::RequestNoStore);
+    for elsewhere in ["/articles/43", "/articles/42", "http://other.example/articles/42?page=2", "", "#x"] {
+        let expected = post(&[fresh, ("content-location", elsewhere)]);
+        if ["", "#x"].contains(&elsewhere) {
+            expected.stored_for(60)
+        } else {
+            expected.refused(Reason::Method)
+        }
+    }
+    Case::response(&[fresh, here]).method(Method::PUT).policy(Policy::proxy()).refused(Reason::Method);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3
+//= type=test
+//# In this context, a cache has "understood" a request method or a response status code if it
+//# recognizes it and implements all specified caching-related behavior.
+#[test]
+fn every_final_status_is_stored_with_explicit_freshness_and_no_interim_one() {
+    for status in (200..600).filter(|status| ![206, 304].contains(status)) {
+        let mut policy = Policy::proxy();
+        policy.store_request_errors = true;
+        Case::cache_control("max-age=60").status(status).policy(policy).stored_for(60);
+    }
+}
+
+#[test]
+fn a_cookie_is_the_policys_matter() {
+    let case = |set_cookie| {
+        let mut case = Case::response(&[("cache-control", "max-age=60"), ("set-cookie", "a=1")]);
+        case.policy.set_cookie = set_cookie;
+        case
+    };
+    case(SetCookie::Refuse).refused(Reason::SetCookie);
+    for (set_cookie, stays) in [(SetCookie::Strip, false), (SetCookie::Store, true)] {
+        let mut case = case(set_cookie);
+        case.stored_for(60);
+        strip_set_cookie(&mut case.response, &case.policy);
+        assert_eq!(case.response.contains_key("set-cookie"), stays);
+    }
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3.5

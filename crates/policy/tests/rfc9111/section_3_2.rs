@@ -17,6 +17,21 @@ fn check(stored: Fields<'_>, new: Fields<'_>, expected: Fields<'_>) {
 //= type=test
 //# When doing so, the cache MUST add each header field in the provided response to the stored
 //# response, replacing field values that are already present, with the following exceptions:
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+//= type=test
+//# When combining the new response with one or more stored responses, a cache MUST update the stored
+//# response header fields using the header fields provided in the new response, as per Section 3.2.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
+//= type=test
+//# For each stored response identified, the cache MUST update its header fields with the header fields
+//# provided in the 304 (Not Modified) response, as per Section 3.2.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
+//= type=test
+//# If a cache updates a stored response with the metadata provided in a HEAD response, the cache MUST
+//# use the header fields provided in the HEAD response to update the stored response (see Section 3.2
+//# ).
 #[test]
 fn fields_are_replaced_in_place_and_new_ones_come_last() {
     check(

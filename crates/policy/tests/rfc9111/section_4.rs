@@ -2,7 +2,6 @@
 
 use forebay_policy::credentials::{CredentialFields, Credentials};
 use forebay_policy::facts::RequestFacts;
-use forebay_policy::profile::{Partial, Policy};
 use forebay_policy::reason::Reason;
 use forebay_policy::reuse::{Body, Forward, Freshness, Gate, Lookup, Reusable, gate};
 use http::{HeaderName, Method};
@@ -10,7 +9,7 @@ use http::{HeaderName, Method};
 use crate::support::{Case, Fields, credentials, fields, seconds};
 
 fn gate_of(method: &Method, lines: Fields<'_>) -> Gate {
-    gate(method, RequestFacts::scan(&fields(lines)), Body::Empty, &Policy::proxy())
+    gate(method, RequestFacts::scan(&fields(lines)), Body::Empty)
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4
@@ -109,10 +108,6 @@ fn a_get_for_ranges_looks_for_them_and_leaves_parts_where_parts_are_stored() {
     let ranges: Fields<'_> = &[("range", "bytes=0-1"), ("cookie", "a=1")];
     assert_eq!(gate_of(&Method::GET, ranges), Gate::Lookup(Lookup::Range));
     assert_eq!(gate_of(&Method::HEAD, ranges), Gate::Lookup(Lookup::ReadOnly(Reason::Method)));
-    let mut passing = Policy::proxy();
-    passing.partial = Partial::Pass;
-    let answer = gate(&Method::GET, RequestFacts::scan(&fields(ranges)), Body::Empty, &passing);
-    assert_eq!(answer, Gate::Lookup(Lookup::ReadOnly(Reason::Range)));
     let unstored = gate_of(&Method::GET, &[("range", "bytes=0-1"), ("cache-control", "no-store")]);
     assert_eq!(unstored, Gate::Lookup(Lookup::ReadOnly(Reason::RequestNoStore)));
 }
@@ -121,7 +116,7 @@ fn a_get_for_ranges_looks_for_them_and_leaves_parts_where_parts_are_stored() {
 fn a_get_with_a_body_passes_by() {
     let facts = RequestFacts::default();
     for method in [Method::GET, Method::HEAD] {
-        let answer = gate(&method, facts, Body::Present, &Policy::proxy());
+        let answer = gate(&method, facts, Body::Present);
         assert_eq!(answer, Gate::Bypass(Forward::Bypass, Reason::RequestBody));
     }
 }

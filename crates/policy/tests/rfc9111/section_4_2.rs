@@ -112,6 +112,10 @@ fn expires_says_nothing_beside_max_age() {
 //= type=test
 //# Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match
 //# the field value case-insensitively.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+//= type=test
+//# A recipient that parses a timestamp value in an HTTP field MUST accept all three HTTP-date formats.
 #[test]
 fn dates_are_read_in_three_forms_and_any_case() {
     for value in [
@@ -183,6 +187,11 @@ fn the_time_on_the_way_counts() {
 //# Although it is defined as a singleton header field, a cache encountering a message with a
 //# list-based Age field value SHOULD use the first member of the field value, discarding subsequent
 //# ones.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.1
+//= type=test
+//# If the field value (after discarding additional members, as per above) is invalid (e.g., it contains
+//# something other than a non-negative integer), a cache SHOULD ignore the field.
 #[test]
 fn the_first_member_of_age_counts_and_an_invalid_one_does_not() {
     for (value, expected) in [

@@ -112,6 +112,20 @@ fn if_modified_since_compares_with_last_modified() {
     assert!(!not_modified(&[("if-modified-since", LATE)], &[("last-modified", "x"), ("date", EARLY)]));
 }
 
+#[test]
+fn if_modified_since_may_have_any_form_of_date_and_a_head_is_like_a_get() {
+    let stored = fields(&[("last-modified", EARLY)]);
+    for same in
+        ["Wed, 31 Dec 2025 23:00:00 GMT", "Wednesday, 31-Dec-25 23:00:00 GMT", "Wed Dec 31 23:00:00 2025"]
+    {
+        let request = fields(&[("if-modified-since", same)]);
+        for method in [Method::GET, Method::HEAD] {
+            let verdict = evaluate(&method, &request, StatusCode::OK, &stored, now());
+            assert_eq!(verdict, Precondition::NotModified, "{method} {same}");
+        }
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
 //= type=test
 //# If a request contains an If-Modified-Since header field and the Last-Modified header field is not
@@ -144,6 +158,11 @@ fn an_invalid_if_modified_since_is_ignored() {
 //# A server MUST ignore all received preconditions if its response to the same request without
 //# those conditions, prior to processing the request content, would have been a status code other than
 //# a 2xx (Successful) or 412 (Precondition Failed).
+//= https://www.rfc-editor.org/rfc/rfc9110#section-13.2.1
+//= type=test
+//# Likewise, a server MUST ignore the conditional request header fields defined by this specification
+//# when received with a request method that does not involve the selection or modification of a
+//# selected representation, such as CONNECT, OPTIONS, or TRACE.
 #[test]
 fn only_a_stored_200_answers_conditions() {
     let (request, stored) = (fields(&[("if-none-match", "\"1\"")]), fields(&[("etag", "\"1\"")]));
@@ -152,7 +171,9 @@ fn only_a_stored_200_answers_conditions() {
     };
     assert_eq!(verdict(&Method::GET, 200), Precondition::NotModified);
     assert_eq!(verdict(&Method::HEAD, 200), Precondition::NotModified);
-    assert_eq!(verdict(&Method::POST, 200), Precondition::Proceed);
+    for method in [Method::POST, Method::OPTIONS, Method::TRACE, Method::CONNECT] {
+        assert_eq!(verdict(&method, 200), Precondition::Proceed, "{method}");
+    }
     for status in [203, 301, 404, 410, 500] {
         assert_eq!(verdict(&Method::GET, status), Precondition::Proceed, "{status}");
     }

@@ -1,7 +1,7 @@
 //! Sections 4.3.1, 4.3.4 and 4.3.5: what the cache asks to validate, and which stored response an answer is about.
 
 use forebay_policy::update::{
-    Freshens, HeadEffect, Mismatch, conditions, freshens, has_validator, head_effect,
+    Freshens, HeadEffect, Mismatch, StoredHead, conditions, freshens, has_validator, head_effect,
 };
 use http::StatusCode;
 
@@ -141,7 +141,9 @@ fn a_bare_304_is_about_the_response_that_was_asked_about() {
 #[track_caller]
 fn head(stored: Fields<'_>, status: u16, new: Fields<'_>, expected: HeadEffect) {
     let status = StatusCode::from_u16(status).expect("a status code");
-    assert_eq!(head_effect(&fields(stored), 10, status, &fields(new)), expected, "{stored:?} {new:?}");
+    let own = fields(stored);
+    let own = StoredHead { status: StatusCode::OK, fields: &own, length: Some(10) };
+    assert_eq!(head_effect(own, status, &fields(new)), expected, "{stored:?} {new:?}");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
@@ -182,4 +184,22 @@ fn a_head_freshens_what_it_is_the_head_of_and_stales_the_rest() {
     for length in ["11", "x", "", "10, 10", "99999999999999999999999"] {
         head(stored, 200, &[("content-length", length)], HeadEffect::Stale(Mismatch::Length));
     }
+}
+
+#[test]
+fn a_head_that_finds_something_stales_what_says_that_there_is_nothing() {
+    let (own, found) = (fields(&[]), fields(&[("etag", "\"a\"")]));
+    for status in [StatusCode::NOT_FOUND, StatusCode::MOVED_PERMANENTLY, StatusCode::NO_CONTENT] {
+        let stored = StoredHead { status, fields: &own, length: Some(0) };
+        let effect = head_effect(stored, StatusCode::OK, &found);
+        assert_eq!(effect, HeadEffect::Stale(Mismatch::Status), "{status}");
+        assert_eq!(head_effect(stored, status, &found), HeadEffect::Nothing, "{status}");
+    }
+}
+
+#[test]
+fn the_length_of_a_whole_that_is_not_known_is_not_compared() {
+    let (own, head) = (fields(&[]), fields(&[("content-length", "10")]));
+    let stored = StoredHead { status: StatusCode::OK, fields: &own, length: None };
+    assert_eq!(head_effect(stored, StatusCode::OK, &head), HeadEffect::Freshen);
 }

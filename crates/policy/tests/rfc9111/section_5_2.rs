@@ -156,3 +156,33 @@ fn qualified_no_cache_is_no_cache() {
 fn pragma_in_a_response_means_nothing() {
     Case::response(&[("pragma", "no-cache"), ("cache-control", "max-age=60")]).stored_for(60);
 }
+
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# If any arguments are present, they have no meaning and MUST be ignored.
+//
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# Multiple instances of the immutable extension are equivalent to one instance.
+#[test]
+fn immutable_takes_no_argument_and_may_be_said_twice() {
+    for value in ["immutable", "immutable=1", "immutable=\"x\"", "immutable, max-age=1, immutable"] {
+        assert!(parse(value).immutable, "{value}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# The immutable extension only applies during the freshness lifetime of the stored response.
+//
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# Stale responses SHOULD be revalidated as they normally would be in the absence of the immutable
+//# extension.
+#[test]
+fn immutable_changes_nothing_of_how_long_a_response_is_good() {
+    for value in ["max-age=60", "max-age=60, must-revalidate", "no-store", "max-age=0", "private"] {
+        let with = Case::cache_control(&format!("{value}, immutable")).judge();
+        assert_eq!(with, Case::cache_control(value).judge(), "{value}");
+    }
+}

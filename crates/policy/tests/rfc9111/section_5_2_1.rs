@@ -47,6 +47,20 @@ fn asked(request: &str, response: &str, age: u64, expected: Reuse) {
     assert_eq!(answer, expected, "{request} / {response} / {age}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# fresh (see Section 4.2), or
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# the stored response does not contain the no-cache directive (Section 5.2.2.4), unless it is
+//# successfully validated (Section 4.3), and
+//
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2.1
+//= type=test
+//# Therefore, proxies SHOULD skip conditionally revalidating fresh responses containing the immutable
+//# extension unless there is a signal from the client that a validation is necessary (e.g., a no-cache
+//# Cache-Control request directive defined in Section 5.2.1.4 of [RFC7234]).
 #[test]
 fn a_fresh_response_answers_and_a_stale_one_is_validated() {
     answers("max-age=60", 0, Reuse::Fresh);
@@ -62,6 +76,11 @@ fn a_fresh_response_answers_and_a_stale_one_is_validated() {
 //# When present in an HTTP response, the stale-while-revalidate Cache-Control extension indicates that
 //# caches MAY serve the response it appears in after it becomes stale, up to the indicated number of
 //# seconds.
+//
+//= https://www.rfc-editor.org/rfc/rfc5861#section-3
+//= type=test
+//# If delta-seconds passes without the cached entity being revalidated, it SHOULD NOT continue to be
+//# served stale, absent other information.
 #[test]
 fn a_response_answers_while_it_is_refreshed_and_no_longer() {
     answers("max-age=600, stale-while-revalidate=30", 599, Reuse::Fresh);
@@ -76,6 +95,23 @@ fn a_response_answers_while_it_is_refreshed_and_no_longer() {
 //# A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive
 //# (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable
 //# s-maxage or proxy-revalidate response directive; see Section 5.2.2).
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+//= type=test
+//# The must-revalidate response directive indicates that once the response has become stale, a cache MUST
+//# NOT reuse that response to satisfy another request until it has been successfully validated by the
+//# origin, as defined by Section 4.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.8
+//= type=test
+//# The proxy-revalidate response directive indicates that once the response has become stale, a shared
+//# cache MUST NOT reuse that response to satisfy another request until it has been successfully validated
+//# by the origin, as defined by Section 4.3.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.10
+//= type=test
+//# A shared cache MUST NOT reuse a stale response with s-maxage to satisfy another request until it has
+//# been successfully validated by the origin, as defined by Section 4.3.
 #[test]
 fn what_forbids_stale_answers_forbids_every_one() {
     for forbidding in ["must-revalidate", "proxy-revalidate", "s-maxage=60", "no-cache"] {
@@ -140,6 +176,10 @@ fn min_fresh_wants_freshness_to_spare() {
 //# its freshness lifetime. If a value is present, then the client is willing to accept a response that
 //# has exceeded its freshness lifetime by no more than the specified number of seconds. If no value is
 //# assigned to max-stale, then the client will accept a stale response of any age.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# allowed to be served stale (see Section 4.2.4), or
 #[test]
 fn max_stale_accepts_what_is_stale() {
     asked("max-stale=10", "max-age=60", 59, Reuse::Fresh);
@@ -159,9 +199,12 @@ fn max_age_beside_max_stale_still_limits_the_age() {
     asked("max-age=0, max-stale", "max-age=60", 10, REQUEST);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8246#section-2
+//= type=test
+//# The presence of an immutable Cache-Control extension in a request has no effect.
 #[test]
 fn what_is_no_matter_of_freshness_changes_nothing() {
-    for request in ["only-if-cached", "no-store", "no-transform", "stale-if-error=60", "x"] {
+    for request in ["only-if-cached", "no-store", "no-transform", "stale-if-error=60", "immutable", "x"] {
         asked(request, "max-age=60", 10, Reuse::Fresh);
         asked(request, "max-age=60, stale-while-revalidate=60", 61, Reuse::Refresh);
         asked(request, "max-age=60", 61, STALE);
@@ -181,6 +224,26 @@ fn on_status(response: &str, age: u64, status: u16) -> Fallback {
 //= type=test
 //# In this context, an error is any situation which would result in a 500, 502, 503 or 504 HTTP
 //# response status code being returned.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# However, if a cache receives a 5xx (Server Error) response while attempting to validate a response, it
+//# can either forward this response to the requesting client or act as if the server failed to respond.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# In the latter case, the cache can send a previously stored response, subject to its constraints on
+//# doing so (see Section 4.2.4), or retry the validation request.
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# However, if a cache receives a 5xx (Server Error) response while attempting to validate a response,
+//# it can either forward this response to the requesting client or act as if the server failed to
+//# respond.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.3
+//= type=test
+//# In the latter case, the cache can send a previously stored response, subject to its constraints on
+//# doing so (see Section 4.2.4), or retry the validation request.
 #[test]
 fn stale_if_error_answers_for_these_errors_and_no_others() {
     let response = "max-age=60, stale-if-error=60";

@@ -49,14 +49,19 @@ pub(crate) fn check() -> Result<(), Failure> {
     let open = open(&specs, &marks);
     let binding = open.iter().filter(|(level, _)| level.binds()).count();
     println!("{} sentences open, {binding} of them with a MUST: cargo xtask conformance --open", open.len());
+    let written = fs::read_to_string(run::root().join(FILE)).unwrap_or_default();
+    judge(binding, &written, &markdown(&specs, &marks)).map_err(Failure::new)
+}
+
+fn judge(binding: usize, written: &str, current: &str) -> Result<(), String> {
     if binding > OPEN_AT_MOST {
-        let problem = format!("{binding} sentences with a MUST are open, {OPEN_AT_MOST} may be: see --open");
-        return Err(Failure::new(format!("conformance: {problem}")));
+        let problem = format!("{binding} sentences with a MUST are open, {OPEN_AT_MOST} may be");
+        return Err(format!("{problem}: see `cargo xtask conformance --open`"));
     }
-    if fs::read_to_string(run::root().join(FILE)).is_ok_and(|text| text == markdown(&specs, &marks)) {
-        return Ok(());
+    if written != current {
+        return Err(format!("{FILE} is out of date: run `cargo xtask conformance`"));
     }
-    Err(Failure::new(format!("{FILE} is out of date: run `cargo xtask conformance`")))
+    Ok(())
 }
 
 fn read() -> Result<(Vec<Spec>, Vec<Mark>), Failure> {
@@ -98,7 +103,7 @@ fn specs(folder: &Path) -> Result<Vec<Spec>, Failure> {
 const FILE: &str = "docs/conformance.md";
 
 /// The sentences with a MUST or MUST NOT that nothing cites yet. It may only become less.
-const OPEN_AT_MOST: usize = 86;
+const OPEN_AT_MOST: usize = 74;
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +118,14 @@ mod tests {
         assert_eq!(parse(&["--open"]), Ok(Options::Open));
         assert_eq!(parse(&["--shut"]), Err(2));
         assert_eq!(parse(&["--open", "--open"]), Err(2));
+    }
+
+    #[test]
+    fn an_old_file_and_more_open_than_before_fail_and_say_what_to_run() {
+        assert_eq!(judge(OPEN_AT_MOST, "new", "new"), Ok(()));
+        let problem = |binding, written| judge(binding, written, "new").unwrap_err();
+        assert!(problem(OPEN_AT_MOST, "old").ends_with("out of date: run `cargo xtask conformance`"));
+        assert!(problem(OPEN_AT_MOST + 1, "new").ends_with("see `cargo xtask conformance --open`"));
     }
 
     #[test]

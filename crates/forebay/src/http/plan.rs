@@ -1,0 +1,136 @@
+//! How an answer is stored once it has arrived.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use forebay_core::entry::{Entry, Span};
+use forebay_core::seek::{Fill, Marker};
+use forebay_core::tag::Idents;
+use forebay_policy::fields::strip_surrogate_fields;
+use forebay_policy::partial::{Combined, combine};
+use forebay_policy::profile::SetCookie;
+use forebay_policy::range::ContentRange;
+use forebay_policy::storable::Lifetime;
+use forebay_policy::update::{combinable, update};
+use forebay_policy::variant::Vary;
+use http::header::CONTENT_RANGE;
+use http::{HeaderMap, StatusCode};
+
+use super::wanted::Wanted;
+use crate::hub::Hub;
+use crate::stored::{Kept, KeptResponse};
+use crate::variants::Variants;
+
+/// How an answer is stored once it has arrived.
+pub(super) struct Plan {
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) lifetime: Lifetime,
+    pub(super) canonical: Box<[u8]>,
+    pub(super) vary: Vary,
+    pub(super) variants: Variants,
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    pub(super) expected: Option<u64>,
+    pub(super) idents: Idents,
+    /// Which part of the whole it is, if it is one.
+    pub(super) part: Option<ContentRange>,
+    /// What is stored already, for a part to be joined to.
+    pub(super) known: Option<Arc<Entry<Kept>>>,
+}
+
+impl Plan {
+    /// Collects the answer, and makes of it what is stored; nothing, if it breaks off.
+    pub(super) async fn carry_out(
+        self: Box<Self>,
+        whole: impl Future<Output = Option<Bytes>>,
+    ) -> Vec<Fill<Kept>> {
+        let span = span(&self.wanted.hub, self.lifetime);
+        let Some(body) = whole.await else { return Vec::new() };
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
+        //# A cache MUST NOT use an incomplete response to answer requests unless the response has been made complete,
+        let announced = self.part.as_ref().map(|part| part.range.end - part.range.start).or(self.expected);
+        if [announced, self.expected].into_iter().flatten().any(|length| length != body.len() as u64) {
+            return Vec::new();
+        }
+        vec![self.fill(body, span)]
+    }
+
+    fn fill(self, body: Bytes, span: Span) -> Fill<Kept> {
+        let Self { wanted, lifetime, canonical, vary, variants, status, fields, idents, part, known, .. } =
+            self;
+        let marker = marker(&wanted, &vary, variants);
+        let piece = Piece { status, fields, body, part };
+        let basis = known.as_ref().map(|known| known.stamp);
+        let (piece, basis) = match known.and_then(|known| piece.joined_to(&known)) {
+            Some(joined) => (joined, basis),
+            None => (piece, None),
+        };
+        let kept = kept(&wanted.hub, piece, lifetime, vary);
+        Fill { value: Kept::Response(Box::new(kept)), canonical, marker, idents, span, basis }
+    }
+}
+
+/// When an answer that arrives now was born, how long it is fresh and how long it is kept.
+pub(super) fn span(hub: &Hub, lifetime: Lifetime) -> Span {
+    let born = hub.now().before(lifetime.initial_age);
+    Span { born, lifetime: lifetime.freshness, keep: lifetime.windows.keep }
+}
+
+/// What says under the primary key how answers vary, where they do.
+pub(super) fn marker(wanted: &Wanted, vary: &Vary, variants: Variants) -> Option<Marker<Kept>> {
+    let value = (!vary.is_empty()).then(|| Kept::Varies(vary.clone(), variants))?;
+    Some(Marker { value, canonical: wanted.canonical.clone() })
+}
+
+/// A response as it is stored: what speaks to this cache alone is kept apart from what clients get.
+pub(super) fn kept(hub: &Hub, piece: Piece, lifetime: Lifetime, vary: Vary) -> KeptResponse {
+    let Piece { status, fields, body, part } = piece;
+    let mut sent = fields.clone();
+    strip_surrogate_fields(&mut sent, &hub.policy);
+    let hidden = fields.iter().filter(|(name, _)| !sent.contains_key(*name));
+    let hidden: HeaderMap = hidden.map(|(name, value)| (name.clone(), value.clone())).collect();
+    KeptResponse::new(status, &sent, body, lifetime, vary).with_part(part).with_hidden(hidden)
+}
+
+/// A response, or a part of one.
+pub(super) struct Piece {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) part: Option<ContentRange>,
+}
+
+impl Piece {
+    /// This part joined to what is stored of the same representation, if they touch.
+    fn joined_to(&self, known: &Entry<Kept>) -> Option<Self> {
+        let Kept::Response(kept) = &known.value else { return None };
+        let (had, new) = (kept.part.as_ref()?, self.part.as_ref()?);
+        let stored = kept.as_received();
+        if !combinable(&stored, &self.fields) {
+            return None;
+        }
+        let Combined::Joined(join) = combine(&had.range, &new.range) else { return None };
+        let at = |position: u64| usize::try_from(position.checked_sub(had.range.start)?).ok();
+        let mut body = BytesMut::new();
+        body.extend_from_slice(kept.body.get(at(join.before.start)?..at(join.before.end)?)?);
+        body.extend_from_slice(&self.body);
+        if !join.after.is_empty() {
+            body.extend_from_slice(kept.body.get(at(join.after.start)?..at(join.after.end)?)?);
+        }
+        let mut fields = update(&stored, &self.fields, SetCookie::Store);
+        let complete = new.complete.or(had.complete);
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+        //# If the union consists of the entire range of the representation, then the client MUST process the
+        //# combined response as if it were a complete 200 (OK) response, including a Content-Length header
+        //# field that reflects the complete length.
+        let (status, part) = match complete == Some(join.whole.end) && join.whole.start == 0 {
+            true => (StatusCode::OK, None),
+            false => (self.status, Some(ContentRange { range: join.whole, complete })),
+        };
+        fields.remove(CONTENT_RANGE);
+        if let Some(part) = &part {
+            fields.insert(CONTENT_RANGE, part.to_header_value());
+        }
+        Some(Self { status, fields, body: body.freeze(), part })
+    }
+}
