@@ -33,13 +33,20 @@ pub(crate) enum Ties {
 }
 
 impl<'a> Preferences<'a> {
-    /// Reads a list; nothing where a member is no name with a weight, or there are too many.
-    pub(crate) fn read(lines: impl Iterator<Item = &'a HeaderValue>, ties: Ties) -> Option<Self> {
-        let mut preferences = Self { list: [Preference::default(); MAX], length: 0 };
+    pub(crate) fn new() -> Self {
+        Self { list: [Preference::default(); MAX], length: 0 }
+    }
+
+    /// Reads a list, in place; nothing where a member is no name with a weight, or there are too many.
+    pub(crate) fn read(
+        &mut self,
+        lines: impl Iterator<Item = &'a HeaderValue>,
+        ties: Ties,
+    ) -> Option<&mut Self> {
         for member in lines.flat_map(|line| members(line.as_bytes())).filter(|member| !member.is_empty()) {
-            preferences.add(Preference::parse(member)?, ties)?;
+            self.add(Preference::parse(member)?, ties)?;
         }
-        Some(preferences)
+        Some(self)
     }
 
     /// Puts a member in its place; nothing where there is no room.
@@ -47,10 +54,11 @@ impl<'a> Preferences<'a> {
         if self.members().iter().any(|known| known.is(new.name) && known.weight == new.weight) {
             return Some(());
         }
-        let place = self.members().iter().position(|known| new.precedes(known, ties)).unwrap_or(self.length);
-        let behind = self.list.get_mut(place..=self.length)?;
-        behind.rotate_right(1);
-        *behind.first_mut()? = new;
+        *self.list.get_mut(self.length)? = new;
+        let later = self.members().iter().rev().take_while(|known| new.precedes(known, ties)).count();
+        for place in (self.length - later..self.length).rev() {
+            self.list.swap(place, place + 1);
+        }
         self.length += 1;
         Some(())
     }
@@ -61,7 +69,7 @@ impl<'a> Preferences<'a> {
 
     /// Takes out what is refused although nothing would allow it: without `*`, a coding that is not listed is not
     /// accepted anyway. `identity` is.
-    pub(crate) fn without_idle_refusals(mut self) -> Self {
+    pub(crate) fn without_idle_refusals(&mut self) -> &mut Self {
         if self.members().iter().any(|member| member.is(b"*")) {
             return self;
         }

@@ -24,8 +24,14 @@ pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn unquoted_comma(value: &[u8]) -> Option<usize> {
+    // Most values hold no quotes, and the first comma or quote settles the rest.
+    let first = value.iter().position(|&byte| byte == b',' || byte == b'"')?;
+    if value.get(first) == Some(&b',') {
+        return Some(first);
+    }
     let (mut quoted, mut escaped) = (false, false);
-    value.iter().position(|&byte| {
+    let rest = value.get(first..)?;
+    let end = rest.iter().position(|&byte| {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
@@ -34,7 +40,8 @@ fn unquoted_comma(value: &[u8]) -> Option<usize> {
             _ => {}
         }
         false
-    })
+    })?;
+    Some(first + end)
 }
 
 /// Takes spaces and tabs from both ends.
@@ -52,8 +59,25 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 
 /// Whether this byte may stand in a `token`.
 pub(crate) fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TCHARS[usize::from(byte)]
 }
+
+/// A table: names and weights of request fields are looked at on hits.
+static TCHARS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Reads a `delta-seconds` value; `None` when it is something other than digits.
 pub(crate) fn delta_seconds(bytes: &[u8]) -> Option<u32> {

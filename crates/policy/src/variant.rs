@@ -165,31 +165,32 @@ impl VaryAllow {
 /// outside quoted strings. Accept-Encoding, Accept-Language and Accept-Charset become lists sorted by weight, without
 /// repetitions, in lower case; Accept is read without regard to whitespace and to the case of media types.
 pub fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut impl FnMut(&[u8])) {
-    if !request.contains_key(name) {
+    let values = request.get_all(name);
+    if values.iter().next().is_none() {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
         //# If (after any normalization that might take place) a header field is absent from a request, it
         //# can only match another request if it is also absent there.
         return out(ABSENT);
     }
     out(PRESENT);
-    let lines = || request.get_all(name).iter();
+    let mut list = Preferences::new();
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.1
     //# normalizing both header field values in a way that is known to have identical semantics,
     //# according to the header field's specification (e.g., reordering field values when order is not
     //# significant; case-normalization, where values are defined to be case-insensitive)
     let preferences = match *name {
-        ACCEPT => return write_media_ranges(lines(), out),
-        ACCEPT_ENCODING => Preferences::read(lines(), Ties::Sorted).map(Preferences::without_idle_refusals),
+        ACCEPT => return write_media_ranges(values.iter(), out),
+        ACCEPT_ENCODING => list.read(values.iter(), Ties::Sorted).map(Preferences::without_idle_refusals),
         //= https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4
         //# Note that some recipients treat the order in which language tags are listed as an indication of
         //# descending priority, particularly for tags that are assigned equal quality values (no value is the
         //# same as q=1).
-        ACCEPT_LANGUAGE | ACCEPT_CHARSET => Preferences::read(lines(), Ties::AsWritten),
+        ACCEPT_LANGUAGE | ACCEPT_CHARSET => list.read(values.iter(), Ties::AsWritten),
         _ => None,
     };
     match preferences {
         Some(preferences) => preferences.write(out),
-        None => write_members(lines(), out),
+        None => write_members(values.iter(), out),
     }
 }
 
