@@ -2,8 +2,10 @@
 
 mod cache_status;
 mod dates;
+mod differences;
 mod properties;
 mod properties_reuse;
+mod properties_store;
 mod request_directives;
 mod rfc9110_partial;
 mod rfc9110_range;
