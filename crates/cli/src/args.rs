@@ -173,8 +173,8 @@ Examples:
 
 Times are 500ms, 2s, 5m or 1h; sizes are 65536, 64KiB, 256MiB or 1GiB.
 
-Signals: SIGTERM and SIGINT end it once the requests under way are answered, or --drain-timeout is over. A second one ends \
-it at once.
+Signals: SIGTERM and SIGINT end it once the requests under way are answered, or --drain-timeout is over; upgraded connections \
+(WebSocket) are not waited for. A second signal ends it at once.
 
 Exit codes:
   0  it has served and was told to end

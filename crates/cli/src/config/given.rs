@@ -180,8 +180,11 @@ impl Given<'_> {
     /// The setting as its user knows it, and its value.
     fn find(&self, name: &str) -> Result<Option<(String, String)>, ConfigError> {
         let id = name.replace('-', "_");
-        if let Some(text) = self.matches.get_one::<String>(&id) {
-            let setting = match self.matches.value_source(&id) {
+        // An empty variable is none: that is how compose files and shells leave one out.
+        let source = self.matches.value_source(&id);
+        let left_out = |text: &&String| text.is_empty() && source == Some(ValueSource::EnvVariable);
+        if let Some(text) = self.matches.get_one::<String>(&id).filter(|text| !left_out(text)) {
+            let setting = match source {
                 Some(ValueSource::EnvVariable) => format!("FOREBAY_{}", id.to_uppercase()),
                 _ => format!("--{name}"),
             };

@@ -67,6 +67,18 @@ fn check(parts: &mut Parts, peer: &Peer) -> Result<(), Refusal> {
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(Refusal::Coding);
     }
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6
+    //# An intermediary MUST NOT forward a message to itself unless it is protected from an infinite request
+    //# loop.
+    if visits(&parts.headers) >= MAX_VISITS {
+        return Err(Refusal::Loop);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+    //# A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+    //# expectation.
+    if parts.version < Version::HTTP_11 {
+        parts.headers.remove(EXPECT);
+    }
     //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
     //# A server that receives an Expect field value containing a member other than 100-continue MAY
     //# respond with a 417 (Expectation Failed) status code to indicate that the unexpected expectation
@@ -194,6 +206,12 @@ fn via(received: Version) -> HeaderValue {
     })
 }
 
+/// How often a request has come through a proxy of this name. Several in a row are as well as any other.
+fn visits(fields: &HeaderMap) -> usize {
+    let ours = |member: &&[u8]| member.split(|byte| *byte == b' ').nth(1) == Some(b"forebay");
+    fields.get_all(VIA).iter().flat_map(members).filter(ours).count()
+}
+
 /// Whether a list field has this member. Case does not matter, and neither do parameters.
 pub(super) fn has_member(fields: &HeaderMap, name: HeaderName, wanted: &[u8]) -> bool {
     let plain =
@@ -204,6 +222,9 @@ pub(super) fn has_member(fields: &HeaderMap, name: HeaderName, wanted: &[u8]) ->
 fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
+
+/// More proxies of this name than anybody puts one behind the other.
+const MAX_VISITS: usize = 10;
 
 /// One of these at least stands in every message that has something to take out.
 const HOP_BY_HOP: [HeaderName; 8] = [

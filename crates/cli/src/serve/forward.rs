@@ -50,6 +50,10 @@ impl Forward {
             //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
             //# A proxy MUST NOT automatically retry non-idempotent requests.
             .retry_canceled_requests(false)
+            //= https://www.rfc-editor.org/rfc/rfc9112#section-5.1
+            //# A proxy MUST remove any such whitespace from a response message before forwarding the message
+            //# downstream.
+            .http1_allow_spaces_after_header_name_in_responses(true)
             .build(connector);
         Self { shared: Arc::new(Shared { client, authority, timeout, clock: Clock::system() }) }
     }
@@ -76,6 +80,11 @@ impl Shared {
         let client_side = parts.extensions.remove::<OnUpgrade>();
         self.address(&mut parts)?;
         let progress = body.progress();
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+        //= type=exception
+        //= reason=hyper's server has no way to send them; the client gets the final response, which is what counts.
+        //# A proxy MUST forward 1xx responses unless the proxy itself requested the generation of the 1xx
+        //# response.
         let answer = self.client.request(Request::from_parts(parts, body));
         let answer = in_time(answer, progress.as_deref(), self.timeout).await?;
         let mut answer = answer.map_err(|error| match progress.and_then(|progress| progress.fault()) {
@@ -102,6 +111,11 @@ impl Shared {
     /// Gives the request the origin's address, and what is the proxy's own to say to the origin.
     fn address(&self, parts: &mut request::Parts) -> Result<(), Failure> {
         add_routing(&mut parts.headers);
+        //= https://www.rfc-editor.org/rfc/rfc9112#section-7.4
+        //# Since the TE header field only applies to the immediate connection, a sender of TE MUST also send a
+        //# "TE" connection option within the Connection header field (Section 7.6.1 of [HTTP]) in order to
+        //# prevent the TE header field from being forwarded by intermediaries that do not support its
+        //# semantics.
         if parts.headers.contains_key(TE) && !parts.headers.contains_key(CONNECTION) {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
         }

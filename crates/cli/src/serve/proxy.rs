@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forebay::CacheService;
 use forebay_policy::status::CacheName;
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use tower_service::Service;
 
@@ -33,29 +33,43 @@ impl Proxy {
     pub(super) fn answer(&self, busy: Busy, request: Request<Incoming>, peer: &Peer) -> Answering {
         let (mut parts, body) = request.into_parts();
         let name = self.name.as_deref();
+        let version = parts.version;
         match arrive(&mut parts, peer) {
             Arrival::Goes => {}
-            Arrival::Here => return now(here(&parts), busy),
-            Arrival::Refused(refusal) => return now(refused(refusal, name), busy),
+            Arrival::Here => return now(last_of(version, here(&parts)), busy),
+            Arrival::Refused(refusal) => return now(last_of(version, refused(refusal, name)), busy),
         }
         let announced =
             parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > self.max_body) {
-            return now(refused(Refusal::TooLarge, name), busy);
+            return now(last_of(version, refused(Refusal::TooLarge, name)), busy);
         }
         let body = RequestBody::new(body, self.max_body, self.pause);
         let (method, name) = (parts.method.clone(), self.name.clone());
         let answer = self.cache.clone().call(Request::from_parts(parts, body));
         Box::pin(async move {
-            Ok(match answer.await {
+            let answer = match answer.await {
                 Ok(answer) => answer.map(|body| AnswerBody::passed(body, busy)),
                 Err(failure) => {
                     tracing::debug!(error = &failure as &dyn std::error::Error, "no answer from the origin");
                     failed(&failure, &method, name.as_deref()).map(|body| body.guarded(busy))
                 }
-            })
+            };
+            Ok(last_of(version, answer))
         })
     }
+}
+
+/// The answer as the last one on its connection, where the version has no others.
+fn last_of<B>(version: Version, mut answer: Response<B>) -> Response<B> {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.3
+    //# A proxy server MUST NOT maintain a persistent connection with an HTTP/1.0 client (see Appendix C.2.2
+    //# for information and discussion of the problems with the Keep-Alive header field implemented by many
+    //# HTTP/1.0 clients).
+    if version < Version::HTTP_11 {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 fn now(response: Response<AnswerBody<Busy>>, busy: Busy) -> Answering {

@@ -9,6 +9,10 @@ pub(super) enum Refusal {
     Host,
     /// Its target names no resource of an origin.
     Target,
+    /// Its target is longer than any that is accepted.
+    TargetLength,
+    /// It has been here too often.
+    Loop,
     /// It asks for `https` on a connection that nothing secures.
     Misdirected,
     /// CONNECT: this is no tunnel.
@@ -25,6 +29,8 @@ impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Host | Self::Target => StatusCode::BAD_REQUEST,
+            Self::TargetLength => StatusCode::URI_TOO_LONG,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect | Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -37,6 +43,8 @@ impl Refusal {
         match self {
             Self::Host => "request-host",
             Self::Target => "request-target",
+            Self::TargetLength => "target-too-long",
+            Self::Loop => "loop",
             Self::Misdirected => "request-scheme",
             Self::Connect => "connect",
             Self::Coding => "transfer-coding",
@@ -50,6 +58,8 @@ impl Refusal {
         match self {
             Self::Host => "one Host field with the name of a host is needed\n",
             Self::Target => "the request's target is not accepted\n",
+            Self::TargetLength => "the request's target is too long\n",
+            Self::Loop => "the request goes round in a loop\n",
             Self::Misdirected => "https is not served on this connection\n",
             Self::Connect => "CONNECT is not served\n",
             Self::Coding => "of transfer codings only chunked is accepted\n",

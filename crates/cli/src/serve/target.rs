@@ -24,6 +24,12 @@ pub(super) fn settle(parts: &mut Parts) -> Result<Named, Refusal> {
     if parts.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3
+    //# A server that receives a request-target longer than any URI it wishes to parse MUST respond with a
+    //# 414 (URI Too Long) status code (see Section 15.5.15 of [HTTP]).
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+        return Err(Refusal::TargetLength);
+    }
     let named = match parts.uri.scheme() {
         None => Named::Nothing,
         Some(scheme) if *scheme == Scheme::HTTP => Named::Http,
@@ -33,9 +39,10 @@ pub(super) fn settle(parts: &mut Parts) -> Result<Named, Refusal> {
     match parts.uri.authority() {
         Some(_) if named == Named::Nothing => return Err(Refusal::Target),
         Some(authority) => {
-            //= https://www.rfc-editor.org/rfc/rfc9110#section-7.2
-            //# A user agent MUST generate a Host header field in a request unless it sends that information as an
-            //# ":authority" pseudo-header field.
+            //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+            //# When a proxy receives a request with an absolute-form of request-target, the proxy MUST ignore the
+            //# received Host header field (if any) and instead replace it with the host information of the
+            //# request-target.
             let host = HeaderValue::from_str(plain(authority.as_str())?).map_err(|_| Refusal::Host)?;
             let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
             parts.headers.insert(HOST, host);
@@ -52,6 +59,10 @@ pub(super) fn settle(parts: &mut Parts) -> Result<Named, Refusal> {
 
 /// One Host that is a host's name, or none where HTTP/1.0 knew none.
 fn check_host(parts: &Parts) -> Result<(), Refusal> {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
+    //# lacks a Host header field and to any request message that contains more than one Host header field
+    //# line or a Host header field with an invalid field value.
     let mut lines = parts.headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
         (Some(host), None) => plain(host.to_str().map_err(|_| Refusal::Host)?).map(drop),
@@ -77,3 +88,6 @@ fn origin_form(path: PathAndQuery) -> Result<Uri, Refusal> {
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).map_err(|_| Refusal::Target)
 }
+
+/// Longer than what clients and origins take; shorter than the head of a request may be.
+const MAX_TARGET: usize = 32 << 10;

@@ -158,7 +158,9 @@ async fn stats_and_metrics_tell_what_was_done_and_no_key() {
     let stats = site.admin("GET /stats", &right, "").await;
     assert_eq!(stats.field("content-type"), "application/json");
     let stats: serde_json::Value = serde_json::from_str(&stats.body).unwrap();
-    assert_eq!(stats["hits"], serde_json::json!({ "l1": 2, "l2": 0, "flight": 0 }));
+    // A request that comes while the answer is being stored shares the flight.
+    let hits = |tier: &str| stats["hits"][tier].as_u64().unwrap();
+    assert_eq!((hits("l1") + hits("flight"), hits("l2")), (2, 0));
     assert_eq!((stats["misses"].as_u64(), stats["l2"].as_str()), (Some(1), Some("none")));
     assert_eq!((stats["namespace"].as_str(), stats["profile"].as_str()), (Some("shop"), Some("proxy")));
     let metrics = site.admin("GET /metrics", &right, "").await;

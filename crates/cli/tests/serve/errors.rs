@@ -72,6 +72,10 @@ async fn no_request_is_sent_twice() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_breaks_off_for_the_client() {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //= type=test
+    //# If the sender closes the connection or the recipient times out before the indicated number of octets
+    //# are received, the recipient MUST consider the message to be incomplete and close the connection.
     let reply = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 10\r\nconnection: close\r\n\r\nhello";
     let origin = Origin::start(move |_| Reply::Text(reply.to_owned())).await;
     let proxy = Proxy::start(origin.address, &[]).await;

@@ -14,6 +14,10 @@ async fn pair_with(fields: &'static str, more: &[&str]) -> (Origin, Proxy) {
 
 #[tokio::test]
 async fn path_and_query_reach_the_origin_byte_for_byte() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.7
+    //= type=test
+    //# A proxy MUST NOT modify the "absolute-path" and "query" parts of the received target URI when
+    //# forwarding it to the next inbound server except as required by that forwarding protocol.
     let (origin, proxy) = pair().await;
     let targets = [
         "/",
@@ -46,10 +50,22 @@ async fn path_and_query_reach_the_origin_byte_for_byte() {
 
 #[tokio::test]
 async fn a_target_in_absolute_form_names_the_host() {
-    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.2
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
     //= type=test
-    //# A user agent MUST generate a Host header field in a request unless it sends that information as an
-    //# ":authority" pseudo-header field.
+    //# When a proxy receives a request with an absolute-form of request-target, the proxy MUST ignore the
+    //# received Host header field (if any) and instead replace it with the host information of the
+    //# request-target.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+    //= type=test
+    //# A proxy that forwards such a request MUST generate a new Host field value based on the received
+    //# request-target rather than forward the received Host field value.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+    //= type=test
+    //# A server MUST accept the absolute-form in requests even though most HTTP/1.1 clients will only send
+    //# the absolute-form to a proxy.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.7
+    //= type=test
+    //# A proxy MUST NOT change the host name if the target URI contains a fully qualified domain name.
     let (origin, proxy) = pair().await;
     proxy.ask("GET http://b.example:81/x?y HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
     let seen = origin.only();
@@ -66,6 +82,11 @@ async fn options_for_the_whole_server_is_forwarded() {
 
 #[tokio::test]
 async fn fields_of_the_connection_end_here_in_both_directions() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6
+    //= type=test
+    //# An intermediary not acting as a tunnel MUST implement the Connection header field, as specified in
+    //# Section 7.6.1, and exclude fields from being forwarded that are only intended for the incoming
+    //# connection.
     //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
     //= type=test
     //# Intermediaries MUST parse a received Connection header field before a message is forwarded and, for
@@ -105,6 +126,10 @@ async fn connection_cannot_take_out_what_frames_or_names_a_message() {
 async fn via_names_the_proxy_in_both_directions() {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3
     //= type=test
+    //# However, if the real host is considered to be sensitive information, a sender MAY replace it with a
+    //# pseudonym.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3
+    //= type=test
     //# A proxy MUST send an appropriate Via header field, as described below, in each message that it
     //# forwards. An HTTP-to-HTTP gateway MUST send an appropriate Via header field in each inbound request
     //# message and MAY send a Via header field in forwarded response messages.
@@ -116,6 +141,14 @@ async fn via_names_the_proxy_in_both_directions() {
 
 #[tokio::test]
 async fn date_is_added_where_the_origin_sent_none_and_left_where_it_did() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
+    //= type=test
+    //# A sender that generates a Date header field SHOULD generate its field value as the best available
+    //# approximation of the date and time of message generation.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+    //= type=test
+    //# When a sender generates a field that contains one or more timestamps defined as HTTP-date, the
+    //# sender MUST generate those timestamps in the IMF-fixdate format.
     let (_origin, proxy) = pair().await;
     let date = proxy.get("/").await.field("date").to_owned();
     assert!(date.ends_with(" GMT"), "{date}");
@@ -168,6 +201,22 @@ async fn what_a_trusted_proxy_says_of_routing_is_kept_and_added_to() {
 async fn a_trace_or_options_goes_no_further_than_max_forwards() {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.2
     //= type=test
+    //# A recipient MAY ignore a Max-Forwards header field received with any other request methods.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7
+    //= type=test
+    //# A proxy MUST NOT generate a Max-Forwards header field while forwarding a request unless that request
+    //# was received with a Max-Forwards field.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7
+    //= type=test
+    //# A server generating a successful response to OPTIONS SHOULD send any header that might indicate
+    //# optional features implemented by the server and applicable to the target resource (e.g., Allow),
+    //# including potential extensions not defined by this specification.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.8
+    //= type=test
+    //# The final recipient of the request SHOULD reflect the message received, excluding some fields
+    //# described below, back to the client as the content of a 200 (OK) response.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.2
+    //= type=test
     //# Each intermediary that receives a TRACE or OPTIONS request containing a Max-Forwards header field
     //# MUST check and update its value prior to forwarding the request. If the received value is zero (0),
     //# the intermediary MUST NOT forward the request; instead, the intermediary MUST respond as the final
@@ -198,6 +247,29 @@ async fn a_trace_or_options_goes_no_further_than_max_forwards() {
 
 #[tokio::test]
 async fn a_body_of_unknown_length_passes_with_its_trailers_in_both_directions() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.4
+    //= type=test
+    //# A sender of TE MUST also send a "TE" connection option within the Connection header field (Section
+    //# 7.6.1) to inform intermediaries not to forward this field.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-7.4
+    //= type=test
+    //# Since the TE header field only applies to the immediate connection, a sender of TE MUST also send a
+    //# "TE" connection option within the Connection header field (Section 7.6.1 of [HTTP]) in order to
+    //# prevent the TE header field from being forwarded by intermediaries that do not support its
+    //# semantics.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    //= type=test
+    //# A recipient MUST be able to parse the chunked transfer coding (Section 7.1) because it plays a
+    //# crucial role in framing messages when the content size is not known in advance.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-7.1.2
+    //= type=test
+    //# A recipient MUST NOT merge a received trailer field into the header section unless its corresponding
+    //# header field definition explicitly permits and instructs how the trailer field value can be safely
+    //# merged.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+    //= type=test
+    //# When a field aside from Connection is used to supply control information for or about the current
+    //# connection, the sender MUST list the corresponding field name within the Connection header field.
     let reply = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 7\r\n\r\n";
     let origin = Origin::start(move |_| crate::support::Reply::Text(reply.to_owned())).await;
     let proxy = Proxy::start(origin.address, &[]).await;
@@ -216,6 +288,15 @@ async fn a_body_of_unknown_length_passes_with_its_trailers_in_both_directions() 
 
 #[tokio::test]
 async fn a_client_that_waits_for_100_is_told_to_go_on() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+    //= type=test
+    //# A server that sends a 100 (Continue) response MUST ultimately send a final status code, once it
+    //# receives and processes the request content, unless the connection is closed prematurely.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+    //= type=test
+    //# Upon receiving an HTTP/1.1 (or later) request that has a method, target URI, and complete header
+    //# section that contains a 100-continue expectation and indicates a request content will follow, a
+    //# proxy MUST either:
     let (origin, proxy) = pair().await;
     let mut connection = proxy.connect().await;
     connection

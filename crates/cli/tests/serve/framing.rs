@@ -10,6 +10,37 @@ async fn pair(more: &[&str]) -> (Origin, Proxy) {
 
 #[tokio::test]
 async fn broken_heads_are_refused_and_never_reach_the_origin() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    //= type=test
+    //# Field values containing CR, LF, or NUL characters are invalid and dangerous, due to the varying ways
+    //# that implementations might parse and interpret those characters; a recipient of CR, LF, or NUL
+    //# within a field value MUST either reject the message or replace each of those characters with SP
+    //# before further processing or forwarding of that message.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //= type=test
+    //# A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
+    //# lacks a Host header field and to any request message that contains more than one Host header field
+    //# line or a Host header field with an invalid field value.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-5.1
+    //= type=test
+    //# A server MUST reject, with a response status code of 400 (Bad Request), any received request message
+    //# that contains whitespace between a header field name and colon.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+    //= type=test
+    //# A server that receives an obs-fold in a request message that is not within a "message/http"
+    //# container MUST either reject the message by sending a 400 (Bad Request), preferably with a
+    //# representation explaining that obsolete line folding is unacceptable, or replace each received
+    //# obs-fold with one or more SP octets prior to interpreting the field value or forwarding the message
+    //# downstream.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //= type=test
+    //# If a Transfer-Encoding header field is present in a request and the chunked transfer coding is not
+    //# the final encoding, the message body length cannot be determined reliably; the server MUST respond
+    //# with the 400 (Bad Request) status code and then close the connection.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //= type=test
+    //# If the unrecoverable error is in a request message, the server MUST respond with a 400 (Bad Request)
+    //# status code and then close the connection.
     let (origin, proxy) = pair(&[]).await;
     let cases: [(&str, &str); 20] = [
         ("two lengths", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nhi!"),
@@ -57,6 +88,19 @@ async fn broken_heads_are_refused_and_never_reach_the_origin() {
 
 #[tokio::test]
 async fn a_length_beside_chunks_does_not_count_and_ends_the_connection() {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    //= type=test
+    //# Regardless, the server MUST close the connection after responding to such a request to avoid the
+    //# potential attacks.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.2
+    //= type=test
+    //# A sender MUST NOT send a Content-Length header field in any message that contains a
+    //# Transfer-Encoding header field.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //= type=test
+    //# An intermediary that chooses to forward the message MUST first remove the received Content-Length
+    //# field and process the Transfer-Encoding (as described below) prior to forwarding the message
+    //# downstream.
     for fields in
         ["content-length: 5\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 5"]
     {
@@ -77,6 +121,10 @@ async fn a_length_beside_chunks_does_not_count_and_ends_the_connection() {
 
 #[tokio::test]
 async fn a_broken_chunk_is_no_whole_request_for_the_origin() {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-8
+    //= type=test
+    //# A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that
+    //# terminates the encoding has not been received.
     for chunks in
         ["zz\r\nhi\r\n0\r\n\r\n", "2\r\nhi0\r\n\r\n", "-1\r\n", "2;x\n\r\nhi", "fffffffffffffffff\r\nhi"]
     {
@@ -93,6 +141,10 @@ async fn a_broken_chunk_is_no_whole_request_for_the_origin() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_431() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-5.4
+    //= type=test
+    //# A server that receives a request header field line, field value, or set of fields larger than it
+    //# wishes to process MUST respond with an appropriate 4xx (Client Error) status code.
     let (origin, proxy) = pair(&["--max-header-bytes", "8KiB"]).await;
     let large = "x".repeat(9 << 10);
     let answer = proxy.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\nx-large: {large}\r\n\r\n")).await;

@@ -10,5 +10,6 @@ mod errors;
 mod fields;
 mod framing;
 mod lifecycle;
+mod rules;
 mod settings;
 mod upgrades;

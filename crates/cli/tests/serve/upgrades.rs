@@ -6,6 +6,10 @@ const WEBSOCKET: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\
 
 #[tokio::test]
 async fn an_upgraded_connection_is_a_tunnel() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2.2
+    //= type=test
+    //# The server MUST generate an Upgrade header field in the response that indicates which protocol(s)
+    //# will be in effect after this response.
     let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     let origin = Origin::start(move |_| Reply::Echo(head.to_owned())).await;
     let proxy = Proxy::start(origin.address, &[]).await;
@@ -37,6 +41,10 @@ async fn an_origin_that_does_not_switch_answers_as_usual() {
 
 #[tokio::test]
 async fn nobody_is_upgraded_around_the_cache() {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+    //= type=test
+    //# A server MAY ignore a received Upgrade header field if it wishes to continue using the current
+    //# protocol on that connection.
     //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
     //= type=test
     //# A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade field.
