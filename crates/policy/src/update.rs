@@ -32,8 +32,8 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 
 use crate::date::{comparable_date, is_strong_date};
+use crate::fields::strip_hop_by_hop;
 use crate::profile::SetCookie;
-use crate::storable::strip_hop_by_hop;
 use crate::syntax::{digits, entity_tag, single};
 
 /// Whether a stored response can be validated: it has an entity tag or a date of modification.

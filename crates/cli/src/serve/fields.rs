@@ -1,6 +1,6 @@
 //! Fields of a message on its way through an intermediary.
 
-use forebay_policy::storable::strip_hop_by_hop;
+use forebay_policy::fields::strip_hop_by_hop;
 use http::header::{
     CONNECTION, COOKIE, EXPECT, HeaderName, MAX_FORWARDS, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };

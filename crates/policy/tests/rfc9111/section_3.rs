@@ -1,9 +1,9 @@
 //! Section 3: what may be stored.
 
-use forebay_policy::fields::strip_set_cookie;
+use forebay_policy::fields::{strip_hop_by_hop, strip_set_cookie};
 use forebay_policy::profile::{Policy, SetCookie};
 use forebay_policy::reason::Reason;
-use forebay_policy::storable::{Audience, Storability, strip_hop_by_hop};
+use forebay_policy::storable::{Audience, Storability};
 use http::Method;
 
 use crate::support::{Case, Fields, fields, seconds};

@@ -1,9 +1,10 @@
 //! What keeps one client's answer from another, and one client's trick from everybody.
 
 use forebay_policy::facts::{Fact, ROUTING_FIELDS, RequestFacts, is_routing_field};
+use forebay_policy::fields::strip_hop_by_hop;
 use forebay_policy::reason::Reason;
 use forebay_policy::reuse::Reusable;
-use forebay_policy::storable::{Storability, strip_hop_by_hop};
+use forebay_policy::storable::Storability;
 use forebay_policy::variant::{Vary, VaryAllow};
 use http::HeaderName;
 
