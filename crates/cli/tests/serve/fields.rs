@@ -1,5 +1,7 @@
 //! What an intermediary adds, takes out and leaves as it is.
 
+use forebay_policy::facts::ROUTING_FIELDS;
+
 use crate::support::{Origin, Proxy, ok};
 
 async fn pair() -> (Origin, Proxy) {
@@ -181,6 +183,19 @@ async fn what_a_stranger_says_of_routing_is_dropped_and_set_anew() {
     assert!(!seen.head.contains("6.6.6.6") && !seen.head.contains("evil"), "{}", seen.head);
     // Pages send this one from the browser; the cache keeps its answers apart.
     assert_eq!(seen.field("rsc"), "1");
+}
+
+#[tokio::test]
+async fn no_routing_field_of_a_stranger_reaches_the_origin_but_those_that_pages_send() {
+    let (origin, proxy) = pair().await;
+    let fields: String = ROUTING_FIELDS.iter().map(|name| format!("{name}: canary\r\n")).collect();
+    proxy.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}next-router-prefetch: canary\r\n\r\n")).await;
+    let seen = origin.only();
+    let mut kept: Vec<&str> = seen.head.lines().filter_map(|line| line.strip_suffix(": canary")).collect();
+    kept.sort_unstable();
+    let from_pages =
+        ["next-action", "next-hmr-refresh", "next-router-prefetch", "next-url", "rsc", "x-nextjs-data"];
+    assert_eq!(kept, from_pages);
 }
 
 #[tokio::test]
