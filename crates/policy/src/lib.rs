@@ -1,13 +1,13 @@
 //! What HTTP permits a shared cache: RFC 9111 as pure functions of header fields and time.
 //!
 //! Nothing here waits, reads a clock or touches a socket: times come in as arguments, answers go out as enums that
-//! carry their reason. Every rule stands under the sentence of the RFC that asks for it. What is not implemented yet
-//! (heuristic freshness, serving stale, targeted fields) is refused, never guessed: such a request passes by
-//! the cache, such a response is not stored.
+//! carry their reason. Every rule stands under the sentence of the RFC that asks for it; where the RFCs leave a choice,
+//! [`profile::Policy`] makes it. What cannot be read falls to the careful side: not fresh, not stored, not reused.
 //!
 //! Before the origin: [`facts`] reads the request's fields once, [`reuse::gate`] says whether the cache may take part.
-//! After the origin: [`storable::storability`] turns an exchange into a small [`storable::Lifetime`] or a refusal, and
-//! [`variant::Vary`] names the request fields that belong to the key. On a hit: [`storable::Lifetime`] compares ages,
+//! After the origin: [`storable::storability`] turns an exchange into a small [`storable::Lifetime`] or a refusal,
+//! [`variant::Vary`] names the request fields that belong to the key, [`fields`] takes out what is not kept, [`groups`] and
+//! [`invalidate`] say what is invalidated together and by what. On a hit: [`storable::Lifetime`] compares ages,
 //! [`validate::evaluate`] answers the client's own conditions, [`status::CacheStatus`] says what happened.
 //!
 //! ```
