@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
 
 mod support;
+mod toy;
 
 mod bounds;
 mod failures;
 mod guarantees;
 mod losses;
 mod schedules;
+mod stale;
 mod tiers;
