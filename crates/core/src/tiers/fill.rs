@@ -9,14 +9,14 @@ use tracing::Instrument;
 
 use super::outcome::{Absence, Fetched, Grounds, land};
 use super::state::Tiers;
-use crate::entry::{Entry, Stored};
+use crate::entry::{Entry, Stamp, Stored};
 use crate::event::{Event, Op};
 use crate::flight::{Crew, Lead};
 use crate::frame::{self, Header};
 use crate::key::Key;
 use crate::l2::{Store, Stored as StoreResult};
 use crate::seek::{Fill, Filling, Marker, Origin};
-use crate::tag::Idents;
+use crate::tag::{Idents, TargetError};
 
 impl<V: Stored> Tiers<V> {
     /// Asks the origin on a task of its own, and waits for as much as the requester needs.
@@ -31,11 +31,13 @@ impl<V: Stored> Tiers<V> {
         let (reply, answered) = oneshot::channel();
         let crew = lead.as_ref().map(Lead::crew);
         let tiers = Arc::clone(self);
+        // A follower may have got what was valid when it arrived and is not any more.
+        let usable = usable.filter(|entry| self.is_intact(entry));
         let task = async move {
-            let (answer, filling) = origin.ask(usable).await;
+            let (answer, filling) = origin.ask(usable.clone()).await;
             // A requester that has gone does not stop those who wait for the fill.
             drop(reply.send(answer));
-            tiers.fill(lead, grounds, filling).await;
+            tiers.fill(lead, grounds, usable, filling).await;
         };
         let task = tokio::spawn(task.in_current_span());
         let mut leash = Leash { task: Some(task.abort_handle()), crew };
@@ -51,11 +53,18 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
+    /// Answers a follower with what is stale.
+    pub(crate) fn fall_back<O: Origin<V>>(&self, entry: Arc<Entry<V>>) -> Fetched<V, O> {
+        self.instance.recorder.observe(&Event::Fallback);
+        Fetched::Fallback(entry)
+    }
+
     /// Stores what the origin brought and ends the flight.
     pub(super) async fn fill(
         &self,
         lead: Option<Lead<Arc<Entry<V>>>>,
         grounds: Grounds,
+        usable: Option<Arc<Entry<V>>>,
         filling: Filling<V>,
     ) {
         let filling = match filling {
@@ -68,9 +77,12 @@ impl<V: Stored> Tiers<V> {
         let mut kept = Vec::with_capacity(2);
         let mut lead = lead;
         for fill in fills {
-            let entry = self.take_up(grounds, fill, &mut kept);
             // The first is what the flight is about.
-            land(lead.take(), &entry);
+            let lead = lead.take();
+            match self.take_up(grounds, usable.as_deref(), fill, &mut kept) {
+                Ok(entry) => land(lead, &entry),
+                Err(_) => self.instance.recorder.observe(&Event::NotStored("too-many-idents")),
+            }
         }
         drop(lead);
         for (key, entry) in kept {
@@ -82,21 +94,40 @@ impl<V: Stored> Tiers<V> {
     fn take_up(
         &self,
         grounds: Grounds,
+        usable: Option<&Entry<V>>,
         fill: Fill<V>,
         kept: &mut Vec<(Key, Arc<Entry<V>>)>,
-    ) -> Arc<Entry<V>> {
-        let stamp = fill.basis.unwrap_or(grounds.stamp);
-        if let Some(Marker { value, canonical }) = fill.marker {
+    ) -> Result<Arc<Entry<V>>, TargetError> {
+        let Fill { value, canonical, marker, mut idents, span, basis } = fill;
+        let stamp = match basis {
+            Some(basis) => self.confirm(basis, grounds, usable, &mut idents)?,
+            None => grounds.stamp,
+        };
+        if let Some(Marker { value, canonical }) = marker {
             let idents = Idents::new(&self.instance.settings.secrets);
-            let marker = Entry::new(value, &canonical, idents.as_slice(), grounds.stamp, fill.span);
+            let marker = Entry::new(value, &canonical, idents.as_slice(), grounds.stamp, span);
             let key = self.key(&canonical);
             kept.push((key, self.keep(key, marker)));
         }
-        let key = self.key(&fill.canonical);
-        let entry = Entry::new(fill.value, &fill.canonical, fill.idents.as_slice(), stamp, fill.span);
-        let entry = self.keep(key, entry);
+        let key = self.key(&canonical);
+        let entry = self.keep(key, Entry::new(value, &canonical, idents.as_slice(), stamp, span));
         kept.push((key, Arc::clone(&entry)));
-        entry
+        Ok(entry)
+    }
+
+    /// The stamp of a value made from an entry that the origin has confirmed. It is as late as the instance can vouch for:
+    /// L2 takes nothing with an old one, and the table forgets what it would have to be compared with.
+    fn confirm(
+        &self,
+        basis: Stamp,
+        grounds: Grounds,
+        usable: Option<&Entry<V>>,
+        idents: &mut Idents,
+    ) -> Result<Stamp, TargetError> {
+        // The origin may have dropped a tag that somebody invalidates, and the message may not be here yet.
+        usable.map_or(Ok(()), |usable| idents.extend(&usable.idents))?;
+        self.instance.recorder.observe(&Event::Freshened);
+        Ok(self.instance.coherence.confirmed(basis, grounds.stamp, idents.as_slice()))
     }
 
     /// Offers an entry to L2.

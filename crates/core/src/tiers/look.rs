@@ -91,7 +91,9 @@ impl<V: Stored> Tiers<V> {
         let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.max_frame)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
             .ok()?;
-        let age = settings.clock.wall().duration_since(header.born).unwrap_or_default();
+        // Both clocks at once: asking the log takes time.
+        let (now, wall) = (settings.clock.now(), settings.clock.wall());
+        let age = wall.duration_since(header.born).unwrap_or_default();
         if age >= header.lifetime.saturating_add(header.keep) {
             return None;
         }
@@ -110,8 +112,7 @@ impl<V: Stored> Tiers<V> {
         let value = V::decode(value)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
             .ok()?;
-        let born = settings.clock.now().before(age);
-        let span = Span { born, lifetime: header.lifetime, keep: header.keep };
+        let span = Span { born: now.before(age), lifetime: header.lifetime, keep: header.keep };
         Some(Entry::new(value, canonical, &header.idents, stamp, span))
     }
 }

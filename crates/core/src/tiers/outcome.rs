@@ -45,6 +45,16 @@ pub enum Absence {
     Barred,
 }
 
+impl Absence {
+    /// The same, of a variant that something was found to have.
+    pub(crate) const fn of_variant(self) -> Self {
+        match self {
+            Self::Unknown => Self::Variant,
+            other => other,
+        }
+    }
+}
+
 /// How a request was answered.
 pub enum Fetched<V, O: Origin<V>> {
     /// With an entry.

@@ -49,6 +49,11 @@ impl<V: Stored> Tiers<V> {
         self.instance.settings.clock.now()
     }
 
+    /// To be called before a fill looks into L2.
+    pub(crate) fn begin(&self) -> Begun {
+        self.instance.coherence.begin()
+    }
+
     /// The hash of a canonical key.
     #[inline]
     pub(crate) fn key(&self, canonical: &[u8]) -> Key {
@@ -68,6 +73,8 @@ impl<V: Stored> Tiers<V> {
             return Err(Absence::Unknown);
         }
         if !entry.is_kept(now) {
+            // Asking for it keeps it popular: it would never make room.
+            self.l1.remove(&key);
             return Err(Absence::Stale);
         }
         match self.instance.coherence.serves(&entry, now) {
@@ -86,6 +93,11 @@ impl<V: Stored> Tiers<V> {
     pub fn is_valid(&self, entry: &Entry<V>) -> bool {
         let now = self.instance.settings.clock.now();
         matches!(self.instance.coherence.serves(entry, now), Serves::Synced | Serves::Unsynced)
+    }
+
+    /// The same without a lease: an entry that L2 has just vouched for needs none.
+    pub(super) fn is_intact(&self, entry: &Entry<V>) -> bool {
+        self.instance.coherence.admits(entry.stamp, &entry.idents)
     }
 
     pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {
@@ -135,9 +147,7 @@ impl<V: Stored> Tiers<V> {
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
     pub(super) fn keep(&self, key: Key, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
-        if self.instance.coherence.admits(entry.stamp, &entry.idents)
-            && !self.l1.insert(key, Arc::clone(&entry))
-        {
+        if self.is_intact(&entry) && !self.l1.insert(key, Arc::clone(&entry)) {
             self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
         }
         entry
