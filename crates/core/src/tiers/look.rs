@@ -41,6 +41,8 @@ impl<V: Stored> Tiers<V> {
             here => here,
         };
         let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
+        // Asking takes time, and an answer may have brought news.
+        let here = here.filter(|entry| self.is_intact(entry));
         match (here, there) {
             (Some(here), Some(there)) if there.born <= here.born => Looked::Found(here, Tier::L1, grounds),
             (_, Some(there)) => Looked::Found(self.keep(key, there), Tier::L2, grounds),

@@ -200,6 +200,15 @@ impl Node {
         tokio::spawn(async move { node.request(key, None).await })
     }
 
+    /// Refreshes what L1 holds, stale or not.
+    pub(crate) async fn refresh_anyway(&self, key: &str) {
+        let ask = Ask::new(key, None, self.manners);
+        let entry = self.tiers.l1().get(&hashed(key)).unwrap();
+        let refreshing = self.tiers.lead_refresh(&ask, &entry).unwrap();
+        let origin = Call { ask, origin: self.origin.clone(), takes: Duration::ZERO, clock: self.clock() };
+        self.tiers.refresh(refreshing, entry, origin).await;
+    }
+
     /// Changes the origin's data, then invalidates it here.
     pub(crate) async fn write(&self, key: &str) -> Result<u64, InvalidateError> {
         let version = self.origin.write(key);

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::support::{From, Got, secrets};
 
 /// How requests treat what is stale, and how the origin treats requests.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Manners {
     /// How long an answer is fresh.
     pub(crate) lifetime: Duration,
