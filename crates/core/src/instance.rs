@@ -8,10 +8,9 @@ use tokio::task::AbortHandle;
 
 use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{self, Coherence};
-use crate::entry::Seq;
 use crate::event::{Event, Names, Op, Recorder};
 use crate::key::Secrets;
-use crate::l2::{Incarnation, L2, L2Error};
+use crate::l2::{Issued, L2, L2Error, Position};
 use crate::sync_task::SyncTask;
 use crate::tag::{TargetError, Targets};
 use crate::time::Clock;
@@ -154,7 +153,7 @@ impl Instance {
                 let event = coherence::Event::Issued(ticket, idents, issued);
                 self.coherence.on_event(event, self.settings.clock.now());
                 self.recorder.observe(&Event::Invalidated);
-                Ok(Receipt(Some((issued.position.incarnation, issued.position.seq))))
+                Ok(Receipt(Some(issued)))
             }
             Err(source) => {
                 self.coherence.taint(&idents, self.settings.clock.now());
@@ -212,12 +211,21 @@ impl Remote {
 
 /// Proof of a confirmed invalidation. Opaque: what it holds depends on L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Receipt(Option<(Incarnation, Seq)>);
+pub struct Receipt(Option<Issued>);
+
+impl Receipt {
+    /// What L2 said; `None` without an L2.
+    pub(crate) fn issued(self) -> Option<Issued> {
+        self.0
+    }
+}
 
 impl fmt::Display for Receipt {
     /// Its place in the log, for people who compare what two instances have heard; `local` without a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((incarnation, seq)) = &self.0 else { return f.write_str("local") };
+        let Some(Issued { position: Position { incarnation, seq }, .. }) = &self.0 else {
+            return f.write_str("local");
+        };
         write!(f, "{seq}-")?;
         incarnation.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }

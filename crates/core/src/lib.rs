@@ -21,4 +21,6 @@ mod sync_task;
 pub mod instance;
 pub mod seek;
 pub mod tiers;
+
+pub mod change;
 pub mod fetch;

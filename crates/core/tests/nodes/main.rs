@@ -5,12 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
 
 mod support;
-mod toy;
 
 mod bounds;
+mod change;
 mod failures;
 mod guarantees;
 mod losses;
 mod schedules;
-mod stale;
 mod tiers;

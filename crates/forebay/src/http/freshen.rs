@@ -115,7 +115,7 @@ impl Update<'_> {
     fn of(&self, entry: &Entry<Kept>, had: &KeptResponse) -> Updated {
         let Self { judge, route, cached, from } = *self;
         let hub = &judge.wanted.hub;
-        let fields = update(&had.as_received(), from, hub.policy.set_cookie);
+        let fields = update(&had.as_received(), &judge.dated(from), hub.policy.set_cookie);
         let age = judge.age(&fields);
         // It is the answer to a GET, whatever confirmed it.
         let good = judge.good(&Method::GET, route, cached, had.status, &fields);

@@ -9,12 +9,11 @@ use std::task::{Context, Poll};
 
 use forebay_core::tag::{All, Tag};
 use forebay_policy::invalidate::{Invalidation, invalidation};
-use forebay_policy::reuse::{Body as Content, Forward};
+use forebay_policy::reuse::Body as Content;
 use http::{Request, Response, request};
 use http_body::Body;
 use tower_service::Service;
 
-use super::answer::{Note, passed};
 use super::body::ResponseBody;
 use super::exchange::{Begun, after_unsafe, begin, fetch, refresh};
 use super::future::CacheFuture;
@@ -113,8 +112,7 @@ impl<S> CacheService<S> {
                 let answer = self.inner.call(Request::from_parts(parts, body));
                 CacheFuture::boxed(Box::pin(async move {
                     let answer = answer.await?;
-                    after_unsafe(&hub, &asked, answer.status(), answer.headers()).await;
-                    Ok(passed(&hub, answer, Note { forward: Forward::Method, detail: "method" }))
+                    Ok(after_unsafe(&hub, *asked, answer).await)
                 }))
             }
         }

@@ -12,6 +12,7 @@ mod flight;
 mod hyper;
 mod keys;
 mod orders;
+mod post;
 mod responses;
 mod shared;
 mod users;
