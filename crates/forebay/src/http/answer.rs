@@ -104,17 +104,17 @@ fn remaining(lifetime: Duration, age: Duration) -> i64 {
     seconds(lifetime).saturating_sub(seconds(age))
 }
 
-/// A stale answer in place of an origin that has failed.
+/// A stored answer in place of an origin that has failed, which was asked for a reason.
 pub(super) fn instead<B: Body>(
     wanted: &Wanted,
     entry: &Entry<Kept>,
-    failure: Failure,
+    (reason, failure): (Forward, Failure),
 ) -> Response<ResponseBody<B>> {
     let status = match failure {
         Failure::Status(status) => Some(status.as_u16()),
         _ => None,
     };
-    fallen_back(wanted, entry, Forwarded { status, ..Forwarded::because(Forward::Stale) })
+    fallen_back(wanted, entry, Forwarded { status, ..Forwarded::because(reason) })
 }
 
 /// The same, where another request has asked the origin.

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use forebay_core::entry::Entry;
-use forebay_core::seek::{Filling, Origin};
+use forebay_core::seek::{Fill, Filling, Origin};
 use forebay_policy::reuse::Failure;
 use http::{Request, Response, request};
 use http_body::Body;
@@ -58,7 +58,9 @@ where
             Err(_) => Failure::Unreachable,
         };
         if let Some(stale) = judge.fallback(failure) {
-            return (Ok(instead(&judge.wanted, &stale, failure)), Filling::Failed(stale));
+            let reply = instead(&judge.wanted, &stale, (judge.why_forwarded(), failure));
+            let shared = judge.fallback_is_shared(&stale, failure);
+            return (Ok(reply), if shared { Filling::Failed(stale) } else { Filling::Unstorable });
         }
         let (mut head, body) = match answer {
             Ok(answer) => answer.into_parts(),
@@ -66,8 +68,8 @@ where
         };
         match judge.verdict(&mut head, body.size_hint().lower()) {
             Verdict::Freshened(freshened) => {
-                let (reply, fills) = freshened.into_reply(&judge.wanted);
-                (Ok(reply), Filling::Storable(Box::pin(ready(fills))))
+                let (reply, fills) = freshened.into_reply(&judge);
+                (Ok(reply), at_once(fills))
             }
             Verdict::Store(plan) => {
                 let (body, whole) = ResponseBody::tee(body, judge.wanted.hub.max_body);
@@ -76,7 +78,7 @@ where
             }
             Verdict::Head(fills) => {
                 let reply = judge.reply(head, ResponseBody::inner(body), None, "method");
-                (Ok(reply), Filling::Storable(Box::pin(ready(fills))))
+                (Ok(reply), at_once(fills))
             }
             Verdict::Pass(reason) => {
                 let reply = judge.reply(head, ResponseBody::inner(body), None, reason);
@@ -88,4 +90,9 @@ where
             }
         }
     }
+}
+
+/// Nothing has to be waited for.
+fn at_once(fills: Vec<Fill<Kept>>) -> Filling<Kept> {
+    if fills.is_empty() { Filling::Unstorable } else { Filling::Storable(Box::pin(ready(fills))) }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use forebay_core::entry::{Entry, Span};
 use forebay_core::seek::Fill;
 use forebay_core::tag::Idents;
-use forebay_policy::reuse::Forward;
 use forebay_policy::status::{Forwarded, Outcome};
 use forebay_policy::update::{Freshens, HeadEffect, StoredHead, combinable, freshens, head_effect, update};
 use forebay_policy::windows::Windows;
@@ -17,8 +16,7 @@ use http_body::Body;
 use super::answer::respond_with;
 use super::body::ResponseBody;
 use super::judge::Judge;
-use super::plan::{Piece, kept, marker, span};
-use super::wanted::Wanted;
+use super::plan::{Piece, joined, kept, marker, span};
 use crate::cached::Cached;
 use crate::route::Route;
 use crate::stored::{Kept, KeptResponse};
@@ -41,14 +39,13 @@ impl Freshened {
         head: &Parts,
     ) -> Self {
         let stored = kept.as_received();
-        let now = judge.wanted.hub.now();
         match freshens(&stored, &head.headers) {
             Freshens::Yes => {}
             // The origin has confirmed what it was asked about, in words that are about something else.
             mismatch => {
                 let detail =
                     if let Freshens::No(mismatch) = mismatch { mismatch.as_str() } else { "mismatch" };
-                return Self { response: kept.clone(), age: entry.age(now), detail, fills: Vec::new() };
+                return Self::unstored(judge, (entry, kept), detail);
             }
         }
         let update = Update { judge, route, cached, from: &head.headers };
@@ -61,6 +58,16 @@ impl Freshened {
             }
             Err(reason) => Self { response, age, detail: reason, fills: Vec::new() },
         }
+    }
+
+    /// As it was: the origin has confirmed it in a way that changes nothing of it.
+    pub(super) fn unstored(
+        judge: &Judge,
+        (entry, kept): (&Entry<Kept>, &KeptResponse),
+        detail: &'static str,
+    ) -> Self {
+        let age = entry.age(judge.wanted.hub.now());
+        Self { response: kept.clone(), age, detail, fills: Vec::new() }
     }
 
     /// By the answer to a HEAD: what is to be stored anew, updated or marked stale.
@@ -87,10 +94,11 @@ impl Freshened {
     }
 
     /// The answer to the request that had the response confirmed, and what is stored of it.
-    pub(super) fn into_reply<R: Body>(self, wanted: &Wanted) -> (Response<ResponseBody<R>>, Vec<Fill<Kept>>) {
+    pub(super) fn into_reply<R: Body>(self, judge: &Judge) -> (Response<ResponseBody<R>>, Vec<Fill<Kept>>) {
         let Self { response, age, detail, fills } = self;
+        let (wanted, reason) = (&judge.wanted, judge.why_forwarded());
         let forwarded =
-            Forwarded { status: Some(304), stored: !fills.is_empty(), ..Forwarded::because(Forward::Stale) };
+            Forwarded { status: Some(304), stored: !fills.is_empty(), ..Forwarded::because(reason) };
         let outcome = Outcome::Forwarded(forwarded);
         (respond_with(&wanted.hub, &response, age, wanted.as_client(), outcome, detail), fills)
     }
@@ -117,6 +125,10 @@ impl Update<'_> {
         let hub = &judge.wanted.hub;
         let fields = update(&had.as_received(), &judge.dated(from), hub.policy.set_cookie);
         let age = judge.age(&fields);
+        // What has named it still does.
+        let idents = judge
+            .idents(route, cached, &fields)
+            .and_then(|idents| joined(&entry.idents, &idents).ok_or("tag"));
         // It is the answer to a GET, whatever confirmed it.
         let good = judge.good(&Method::GET, route, cached, had.status, &fields);
         let vary = judge.vary(route, &fields).and_then(|vary| {
@@ -124,13 +136,13 @@ impl Update<'_> {
             (vary == had.vary).then_some(vary).ok_or("vary-changed")
         });
         let piece = Piece { status: had.status, fields, body: had.body.clone(), part: had.part.clone() };
-        match (good, vary) {
-            (Ok((lifetime, _)), Ok(vary)) => {
+        match (good, vary, idents) {
+            (Ok((lifetime, _)), Ok(vary), Ok(idents)) => {
                 let response = kept(hub, piece, lifetime, vary);
-                let stored = Ok(fill(judge, entry, &response, span(hub, lifetime)));
+                let stored = Ok(fill(judge, entry, &response, idents, span(hub, lifetime)));
                 Updated { response, age, stored }
             }
-            (Err(reason), _) | (_, Err(reason)) => {
+            (Err(reason), ..) | (_, Err(reason), _) | (.., Err(reason)) => {
                 let response = kept(hub, piece, had.lifetime, had.vary.clone());
                 Updated { response, age, stored: Err(reason) }
             }
@@ -169,11 +181,17 @@ fn staled(judge: &Judge, entry: &Entry<Kept>, had: &KeptResponse) -> Fill<Kept> 
     // However short it is kept: it has to take the place of what stands in L2.
     let keep = had.lifetime.windows.keep.max(Duration::from_secs(1));
     let span = Span { born: judge.wanted.hub.now(), lifetime: Duration::ZERO, keep };
-    fill(judge, entry, &response, span)
+    fill(judge, entry, &response, Idents::of(&entry.idents), span)
 }
 
 /// A response that takes the place of the one it was made from.
-fn fill(judge: &Judge, entry: &Entry<Kept>, response: &KeptResponse, span: Span) -> Fill<Kept> {
+fn fill(
+    judge: &Judge,
+    entry: &Entry<Kept>,
+    response: &KeptResponse,
+    idents: Idents,
+    span: Span,
+) -> Fill<Kept> {
     let wanted = &judge.wanted;
     // One that is there already keeps its place.
     let variants =
@@ -182,7 +200,7 @@ fn fill(judge: &Judge, entry: &Entry<Kept>, response: &KeptResponse, span: Span)
         value: Kept::Response(Box::new(response.clone())),
         canonical: entry.canonical.clone(),
         marker: marker(wanted, &response.vary, variants),
-        idents: Idents::of(&entry.idents),
+        idents,
         span,
         basis: Some(entry.stamp),
     }

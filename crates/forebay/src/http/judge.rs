@@ -7,12 +7,13 @@ use forebay_core::entry::Entry;
 use forebay_core::seek::{Fill, Sharing};
 use forebay_core::tag::Idents;
 use forebay_policy::age::{Times, initial_age};
+use forebay_policy::directives::RequestDirectives;
 use forebay_policy::facts::Fact;
 use forebay_policy::fields::{strip_hop_by_hop, strip_set_cookie, strip_surrogate_fields};
 use forebay_policy::freshness::Granted;
 use forebay_policy::groups::{groups, tags};
 use forebay_policy::range::ContentRange;
-use forebay_policy::reuse::{Failure, Fallback, Forward, on_failure};
+use forebay_policy::reuse::{Failure, Fallback, Forward, Lookup, on_failure};
 use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
 use forebay_policy::storable::{Exchange, Lifetime, Storability, storability};
 use forebay_policy::target::Target;
@@ -29,7 +30,7 @@ use super::freshen::Freshened;
 use super::key;
 use super::plan::Plan;
 use super::said::Said;
-use super::scope::{Heard, Scope, Used};
+use super::scope::{Heard, Known, Scope, Used};
 use super::wanted::Wanted;
 use crate::axum::matched_path;
 use crate::cached::Cached;
@@ -82,8 +83,12 @@ impl Judge {
         let said = Said::listening();
         scope.mark(parts, wanted.known, said.clone());
         let stored = usable.as_deref().and_then(whole).map(KeptResponse::as_received);
-        let stored = stored.filter(|stored| wanted.method == Method::GET && has_validator(stored));
-        let stripped = wanted.sharing != Sharing::Solo && wanted.facts.has(Fact::Conditional);
+        // Where the key is still to be learned, it may turn out to be another response than the one that is asked about.
+        let asks = wanted.method == Method::GET && wanted.known != Known::Learning;
+        let stored = stored.filter(|stored| asks && has_validator(stored));
+        // Who has something that may be shared at hand can bring the next of it, though nobody waits for that.
+        let fills = wanted.sharing != Sharing::Solo || (wanted.lookup == Lookup::Fill && usable.is_some());
+        let stripped = fills && wanted.facts.has(Fact::Conditional);
         if stripped {
             // With them the origin could answer 304, and there would be nothing to store.
             CONDITIONAL_FIELDS.iter().for_each(|name| drop(parts.headers.remove(name)));
@@ -107,11 +112,19 @@ impl Judge {
     /// The stale entry that answers in place of an origin that has failed like this, if one may.
     pub(super) fn fallback(&self, failure: Failure) -> Option<Arc<Entry<Kept>>> {
         let entry = self.usable.as_ref()?;
-        let kept = whole(entry)?;
-        let hub = &self.wanted.hub;
-        let fallback = on_failure(&kept.lifetime, entry.age(hub.now()), failure, self.wanted.client.as_ref());
+        let permitted = self.permits(entry, failure, self.wanted.client.as_ref());
         // It may have been invalidated while the origin failed.
-        (fallback == Fallback::Stale && hub.tiers.is_valid(entry)).then(|| Arc::clone(entry))
+        (permitted && self.wanted.hub.tiers.is_valid(entry)).then(|| Arc::clone(entry))
+    }
+
+    /// Whether those who wait for this request may settle for that too: not for what its client alone has permitted.
+    pub(super) fn fallback_is_shared(&self, entry: &Entry<Kept>, failure: Failure) -> bool {
+        self.permits(entry, failure, None)
+    }
+
+    fn permits(&self, entry: &Entry<Kept>, failure: Failure, client: Option<&RequestDirectives>) -> bool {
+        let age = entry.age(self.wanted.hub.now());
+        whole(entry).is_some_and(|kept| on_failure(&kept.lifetime, age, failure, client) == Fallback::Stale)
     }
 
     /// Whether the answer is stored, and how.
@@ -128,7 +141,7 @@ impl Judge {
             self.wanted.hub.report(error.to_string());
             return Verdict::Pass("annotation");
         }
-        if let Some(had) = self.usable.as_deref().and_then(|entry| Some((entry, whole(entry)?))) {
+        if let Some(had) = self.had() {
             if self.validates && head.status == StatusCode::NOT_MODIFIED {
                 return Verdict::Freshened(Box::new(Freshened::by(self, &route, &cached, had, head)));
             }
@@ -143,6 +156,12 @@ impl Judge {
             return Verdict::Pass("event-stream");
         }
         self.plan(&route, head, &cached).map_or_else(Verdict::Pass, |plan| Verdict::Store(Box::new(plan)))
+    }
+
+    /// The whole response that is at hand.
+    fn had(&self) -> Option<(&Entry<Kept>, &KeptResponse)> {
+        let entry = self.usable.as_deref()?;
+        Some((entry, whole(entry)?))
     }
 
     fn plan(&self, route: &Route, head: &response::Parts, cached: &Cached) -> Result<Plan, &'static str> {
@@ -270,7 +289,12 @@ impl Judge {
     }
 
     /// What invalidates the answer: its URL, its path and prefixes, the tags of its route, of its handler and of its fields.
-    fn idents(&self, route: &Route, cached: &Cached, fields: &HeaderMap) -> Result<Idents, &'static str> {
+    pub(super) fn idents(
+        &self,
+        route: &Route,
+        cached: &Cached,
+        fields: &HeaderMap,
+    ) -> Result<Idents, &'static str> {
         let hub = &self.wanted.hub;
         let secrets = &hub.tiers.instance().settings().secrets;
         let routed = route.tags(&self.params).map_err(|missing| {
@@ -297,7 +321,7 @@ impl Judge {
     }
 
     /// Why the request went to the origin.
-    fn why_forwarded(&self) -> Forward {
+    pub(super) fn why_forwarded(&self) -> Forward {
         match self.usable.as_deref() {
             None => forward(self.wanted.absence),
             Some(entry) if whole(entry).is_none() => Forward::Partial,
@@ -315,6 +339,13 @@ impl Judge {
         detail: &'static str,
     ) -> Response<ResponseBody<R>> {
         let hub = &self.wanted.hub;
+        if self.validates
+            && head.status == StatusCode::NOT_MODIFIED
+            && let Some(had) = self.had()
+        {
+            // It is for the cache, which has asked, and not for the client.
+            return Freshened::unstored(self, had, detail).into_reply(self).0;
+        }
         strip_surrogate_fields(&mut head.headers, &hub.policy);
         if let Some(name) = &hub.name {
             let reason = self.why_forwarded();

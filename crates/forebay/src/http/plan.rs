@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use forebay_core::entry::{Entry, Span};
 use forebay_core::seek::{Fill, Marker};
-use forebay_core::tag::Idents;
+use forebay_core::tag::{Ident, Idents};
 use forebay_policy::fields::strip_surrogate_fields;
 use forebay_policy::partial::{Combined, combine};
 use forebay_policy::profile::SetCookie;
@@ -61,13 +61,22 @@ impl Plan {
         let marker = marker(&wanted, &vary, variants);
         let piece = Piece { status, fields, body, part };
         let basis = known.as_ref().map(|known| known.stamp);
-        let (piece, basis) = match known.and_then(|known| piece.joined_to(&known)) {
-            Some(joined) => (joined, basis),
-            None => (piece, None),
+        let join = known.and_then(|known| Some((piece.joined_to(&known)?, joined(&known.idents, &idents)?)));
+        let (piece, idents, basis) = match join {
+            Some((piece, idents)) => (piece, idents, basis),
+            None => (piece, idents, None),
         };
         let kept = kept(&wanted.hub, piece, lifetime, vary);
         Fill { value: Kept::Response(Box::new(kept)), canonical, marker, idents, span, basis }
     }
+}
+
+/// What invalidates a response that is made of two; `None` for more than one can carry.
+pub(super) fn joined(stored: &[Ident], new: &Idents) -> Option<Idents> {
+    let added = new.as_slice().iter().filter(|ident| !stored.contains(ident));
+    let all: Vec<_> = stored.iter().chain(added).copied().collect();
+    let idents = Idents::of(&all);
+    (idents.as_slice().len() == all.len()).then_some(idents)
 }
 
 /// When an answer that arrives now was born, how long it is fresh and how long it is kept.

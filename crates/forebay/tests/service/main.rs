@@ -3,16 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod shop;
 mod support;
 
 mod annotations;
 mod body;
 mod builder;
+mod fallback;
 mod flight;
 mod hyper;
 mod keys;
 mod orders;
 mod post;
+mod refresh;
 mod responses;
 mod shared;
 mod users;
+mod validation;
+mod validation_beside;
