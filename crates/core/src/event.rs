@@ -10,6 +10,9 @@
 //! | `cache_misses_total` | counter | `namespace`, `route`, `reason` |
 //! | `cache_errors_total` | counter | `namespace`, `op`, `kind` |
 //! | `cache_stores_total` | counter | `namespace`, `result` |
+//! | `cache_refreshes_total` | counter | `namespace`, `result` (`origin`, `elsewhere`, `failed`, `unstorable`, `timeout`, `abandoned`) |
+//! | `cache_freshened_total` | counter | `namespace` |
+//! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
 //! | `cache_evictions_total` | counter | `namespace` |
 //! | `cache_breaker_open` | gauge | `namespace` |
@@ -86,6 +89,39 @@ impl Op {
     }
 }
 
+/// How the background fetch of an entry that was being served has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refresh {
+    /// The origin gave something to store.
+    Origin,
+    /// Another instance had been faster.
+    Elsewhere,
+    /// The origin failed.
+    Failed,
+    /// What the origin gave is not to be stored.
+    Unstorable,
+    /// The origin took too long.
+    TimedOut,
+    /// It was cancelled, or the origin panicked.
+    Abandoned,
+}
+
+impl Refresh {
+    /// The outcome as a word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Elsewhere => "elsewhere",
+            Self::Failed => "failed",
+            Self::Unstorable => "unstorable",
+            Self::TimedOut => "timeout",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// Something that happened inside the cache, beside the answer to a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -102,6 +138,12 @@ pub enum Event {
     Refused(Refusal),
     /// A complete response was not stored in L1 or L2.
     NotStored(&'static str),
+    /// A refresh has ended.
+    Refreshed(Refresh),
+    /// An entry was made from one that the origin has confirmed.
+    Freshened,
+    /// A request was answered with an entry that is stale, since the origin failed.
+    Fallback,
     /// An invalidation was confirmed by L2, or there is no L2.
     Invalidated,
     /// An invalidation waits for L2.
@@ -164,6 +206,9 @@ pub struct Recorder {
     names: Names,
     latency: OnceLock<[Histogram; Op::ALL.len()]>,
     stores: Counters,
+    refreshes: Counters,
+    freshened: OnceLock<Counter>,
+    fallbacks: OnceLock<Counter>,
     invalidations: Counters,
     evicted: OnceLock<Counter>,
     holds: OnceLock<[Gauge; 2]>,
@@ -177,6 +222,9 @@ impl Recorder {
             names,
             latency: OnceLock::new(),
             stores: Counters::new(),
+            refreshes: Counters::new(),
+            freshened: OnceLock::new(),
+            fallbacks: OnceLock::new(),
             invalidations: Counters::new(),
             evicted: OnceLock::new(),
             holds: OnceLock::new(),
@@ -211,6 +259,13 @@ impl Recorder {
             Event::Stored => self.stored("stored"),
             Event::Refused(refusal) => self.stored(refusal.as_str()),
             Event::NotStored(why) => self.stored(why),
+            Event::Refreshed(refresh) => self.refreshed(*refresh),
+            Event::Freshened => {
+                self.freshened.get_or_init(|| n.counter("freshened_total", [])).increment(1);
+            }
+            Event::Fallback => {
+                self.fallbacks.get_or_init(|| n.counter("fallbacks_total", [])).increment(1);
+            }
             Event::Invalidated => self.invalidated("confirmed"),
             Event::Unconfirmed => self.invalidated("unconfirmed"),
             Event::Evicted => self.evicted.get_or_init(|| n.counter("evictions_total", [])).increment(1),
@@ -234,6 +289,11 @@ impl Recorder {
 impl Recorder {
     fn stored(&self, result: &'static str) {
         self.stores.increment(result, || self.names.counter("stores_total", [("result", result.into())]));
+    }
+
+    fn refreshed(&self, refresh: Refresh) {
+        let make = || self.names.counter("refreshes_total", [("result", refresh.as_str().into())]);
+        self.refreshes.increment(refresh.as_str(), make);
     }
 
     fn invalidated(&self, result: &'static str) {

@@ -21,19 +21,16 @@ pub fn lookup_l1<V: Stored>(
     variant: impl FnOnce(&V) -> Variant,
     usage: impl FnOnce(&Entry<V>, Moment) -> Usage,
 ) -> Probe<V> {
-    let (entry, synced) = match tiers.probe(canonical, tiers.key(canonical), now) {
+    let found = tiers.probe(canonical, tiers.key(canonical), now);
+    let found = found.and_then(|(entry, synced)| match variant(&entry.value) {
+        Variant::Same => Ok((entry, synced)),
+        Variant::Of(variant) if variant == entry.canonical => Ok((entry, synced)),
+        Variant::Of(variant) => tiers.probe(&variant, tiers.key(&variant), now).map_err(Absence::of_variant),
+        Variant::Barred => Err(Absence::Barred),
+    });
+    let (entry, synced) = match found {
         Ok(found) => found,
         Err(absence) => return Probe::Miss(absence),
-    };
-    let (entry, synced) = match variant(&entry.value) {
-        Variant::Same => (entry, synced),
-        Variant::Of(variant) if variant == entry.canonical => (entry, synced),
-        Variant::Of(variant) => match tiers.probe(&variant, tiers.key(&variant), now) {
-            Ok(found) => found,
-            Err(Absence::Unknown) => return Probe::Miss(Absence::Variant),
-            Err(absence) => return Probe::Miss(absence),
-        },
-        Variant::Barred => return Probe::Miss(Absence::Barred),
     };
     match usage(&entry, now) {
         Usage::Answer => Probe::Hit(entry, synced),
@@ -55,50 +52,59 @@ where
     S: Seeker<V>,
     O: Origin<V>,
 {
-    let arrival = tiers.instance().settings.clock.now();
+    let arrival = tiers.now();
     let mut canonical: Box<[u8]> = seeker.canonical().into();
-    let (mut patience, mut usable) = (PATIENCE, None);
+    let mut patience = PATIENCE;
+    let mut absence = absence;
     for _ in 0..ROUNDS {
         let key = tiers.key(&canonical);
-        let begun = tiers.instance().coherence.begin();
-        let (entry, tier, ahead) = match tiers.join(key, begun, seeker) {
+        let begun = tiers.begin();
+        let (entry, tier, lead, grounds) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
-                Followed::Shared(entry) => (entry, Tier::Flight, None),
-                Followed::Failed(entry) if seeker.settles_for(&entry, tiers.now()) => {
-                    return Fetched::Fallback(entry);
+                Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
+                    return tiers.fall_back(entry);
+                }
+                Followed::Shared(entry) | Followed::Failed(entry) => {
+                    (entry, Tier::Flight, None, tiers.local_grounds(tiers.begin()))
                 }
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
-                Followed::Alone | Followed::Failed(_) => break,
+                Followed::Alone => break,
             },
             Place::Ahead(lead) => match tiers.look(&canonical, key, begun, seeker).await {
-                Looked::Found(entry, tier, grounds) => (entry, tier, Some((lead, grounds))),
+                Looked::Found(entry, tier, grounds) => (entry, tier, lead, grounds),
                 Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, None, origin).await,
             },
         };
-        let next = Next::of(seeker, &entry, tiers.now());
-        match (&next, ahead) {
-            (Next::Ask, Some((lead, grounds))) => {
-                return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await;
+        match Next::of(seeker, &entry, tiers.now()) {
+            Next::Ask => return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await,
+            Next::Look(variant) => {
+                land(lead, &entry);
+                canonical = variant;
             }
-            (_, ahead) => land(ahead.and_then(|(lead, _)| lead), &entry),
-        }
-        match next {
-            Next::Look(variant) => canonical = variant,
-            Next::Answer => return Fetched::Cached(entry, tier),
+            Next::Answer => {
+                land(lead, &entry);
+                return Fetched::Cached(entry, tier);
+            }
             Next::Refresh => {
+                land(lead, &entry);
                 tiers.refresh_beside(seeker, &entry, origin);
                 return Fetched::Cached(entry, tier);
             }
-            Next::Ask => {
-                usable = Some(entry);
+            Next::Barred => {
+                land(lead, &entry);
+                absence = Absence::Barred;
                 break;
             }
-            Next::Barred => break,
         }
     }
-    let begun = tiers.instance().coherence.begin();
-    tiers.ask(None, tiers.local_grounds(begun), absence, usable, origin).await
+    tiers.ask(None, tiers.local_grounds(tiers.begin()), absence, None, origin).await
+}
+
+/// Whether a request whose leader the origin has failed takes what the leader had instead. That must be an answer to this
+/// request, too, and not better than it needs.
+fn settles<V>(seeker: &impl Seeker<V>, entry: &Entry<V>, now: Moment) -> bool {
+    matches!(Next::of(seeker, entry, now), Next::Ask) && seeker.settles_for(entry, now)
 }
 
 /// How often a request looks before it asks the origin by itself: primary key, variant, each once more after an invalidation.

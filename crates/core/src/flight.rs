@@ -40,8 +40,8 @@ type Shard<T> = Mutex<HashMap<Key, Flight<T>>>;
 struct Flight<T> {
     /// What the leader knew when it began.
     began: Takeoff,
-    /// Held by the table, by the leader and by each follower.
-    id: Arc<()>,
+    /// Held by the leader and by each follower.
+    id: Weak<()>,
     landing: watch::Receiver<Option<Landing<T>>>,
 }
 
@@ -90,20 +90,19 @@ impl<T: Clone> Flights<T> {
     /// it began) says no is left to those who are in it, and a new one begins.
     pub fn join(&self, key: Key, now: Takeoff, joinable: impl FnOnce(Takeoff) -> bool) -> Joined<T> {
         let mut shard = self.shard(key);
-        match shard.entry(key) {
-            Slot::Occupied(slot) if joinable(slot.get().began) => {
-                let flight = slot.get();
-                let id = Arc::clone(&flight.id);
-                Joined::Follow(Follower { began: flight.began, _id: id, landing: flight.landing.clone() })
-            }
-            slot => {
-                let (sender, landing) = watch::channel(None);
-                let id = Arc::new(());
-                let flight = Flight { began: now, id: Arc::clone(&id), landing };
-                slot.insert_entry(flight);
-                Joined::Lead(Lead { shards: Arc::clone(&self.shards), key, id, sender })
-            }
+        let slot = shard.entry(key);
+        if let Slot::Occupied(slot) = &slot
+            && let flight = slot.get()
+            && joinable(flight.began)
+            && let Some(id) = flight.id.upgrade()
+        {
+            let (began, landing) = (flight.began, flight.landing.clone());
+            return Joined::Follow(Follower { began, _id: id, landing });
         }
+        let (sender, landing) = watch::channel(None);
+        let id = Arc::new(());
+        slot.insert_entry(Flight { began: now, id: Arc::downgrade(&id), landing });
+        Joined::Lead(Lead { shards: Arc::clone(&self.shards), key, id, sender })
     }
 
     /// How many flights are under way.
@@ -178,7 +177,8 @@ impl<T> Lead<T> {
 
     fn leave(&self) {
         let mut shard = lock(&self.shards[shard_of(self.key)]);
-        if shard.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.id, &self.id)) {
+        if shard.get(&self.key).is_some_and(|flight| std::ptr::eq(flight.id.as_ptr(), Arc::as_ptr(&self.id)))
+        {
             shard.remove(&self.key);
         }
     }
@@ -204,8 +204,8 @@ impl Crew {
     /// Whether somebody waits for this flight.
     #[must_use]
     pub fn has_followers(&self) -> bool {
-        // One reference is the table's, one the leader's.
-        self.0.strong_count() > 2
+        // One reference is the leader's. The table has none: it may have another flight in this one's place.
+        self.0.strong_count() > 1
     }
 }
 
@@ -315,6 +315,7 @@ mod tests {
         let tainted = lead(&flights, 0);
         let early = follow(&flights, 0);
         let fresh = lead(&flights, 1);
+        assert!(tainted.crew().has_followers() && !fresh.crew().has_followers());
         tainted.land(1);
         assert_eq!(early.landing().await, Landing::Landed(1));
         assert_eq!(flights.len(), 1);

@@ -134,7 +134,8 @@ pub struct Page {
     pub position: Position,
     /// The highest sequence number ever cut from the log.
     pub floor: Seq,
-    /// Up to where this page is complete: `position.seq` on the last page.
+    /// Up to where this page is complete: `position.seq` on the last page. What is invalidated again between two pages moves to
+    /// the later one, so nothing is known for certain before the last.
     pub upto: Seq,
     /// The idents invalidated after the position asked for, each with its last sequence number.
     pub idents: Vec<(Ident, Seq)>,

@@ -21,6 +21,4 @@ mod sync_task;
 pub mod instance;
 pub mod seek;
 pub mod tiers;
-
-pub mod change;
 pub mod fetch;

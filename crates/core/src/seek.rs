@@ -98,8 +98,9 @@ pub trait Origin<V>: Send + 'static {
     /// What the requester gets as soon as it is there.
     type Reply: Send + 'static;
 
-    /// Asks the origin. What is `usable` is valid as far as is known, and may be validated or fallen back on. Runs on a task of
-    /// its own; a panic is passed on to the requester.
+    /// Asks the origin. What is `usable` is valid as far as is known, and may be validated or fallen back on; for the latter ask
+    /// [`Tiers::is_valid`](crate::tiers::Tiers::is_valid) again, since it may have been invalidated while the origin was busy.
+    /// Runs on a task of its own; a panic is passed on to the requester.
     fn ask(self, usable: Option<Arc<Entry<V>>>) -> impl Future<Output = (Self::Reply, Filling<V>)> + Send;
 }
 
@@ -141,7 +142,7 @@ pub struct Fill<V> {
     /// How old it is, how long it is fresh and how long it is kept.
     pub span: Span,
     /// For a value made from an entry that the origin has confirmed: that entry's stamp. What has been invalidated stays so,
-    /// whatever the origin says of a validator.
+    /// whatever the origin says of a validator. What invalidates the entry that was `usable` invalidates this value as well.
     pub basis: Option<Stamp>,
 }
 

@@ -338,6 +338,14 @@ impl Idents {
         self.push(group_ident(secrets, authority, name)?)
     }
 
+    /// Adds what another entry answers to.
+    ///
+    /// # Errors
+    /// [`TargetError::Many`] when it is too much.
+    pub(crate) fn extend(&mut self, idents: &[Ident]) -> Result<(), TargetError> {
+        idents.iter().try_for_each(|ident| self.push(*ident))
+    }
+
     /// The idents.
     #[must_use]
     pub fn as_slice(&self) -> &[Ident] {

@@ -31,6 +31,21 @@ impl State {
             })
     }
 
+    /// The stamp of a value that the origin has confirmed, when it was asked at `asked`: as far from `stamp` towards
+    /// `asked` as the instance knows of no invalidation in between. The stamp it had, if it has been invalidated.
+    #[must_use]
+    pub fn confirmed(&self, stamp: Stamp, asked: Stamp, idents: &[Ident]) -> Stamp {
+        // What was asked in another life of the log has a number that means nothing in this one.
+        if asked.epoch < self.epoch_floor || !self.admits(stamp, idents) {
+            return stamp;
+        }
+        Stamp {
+            // Beyond what is applied the table may lack some.
+            seq: stamp.seq.max(asked.seq.min(self.applied)),
+            epoch: stamp.epoch.max(asked.epoch),
+        }
+    }
+
     /// Whether one of the idents has an invalidation that L2 does not know of yet.
     #[must_use]
     pub fn is_tainted(&self, idents: &[Ident]) -> bool {

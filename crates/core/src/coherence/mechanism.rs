@@ -39,6 +39,8 @@ pub(super) enum Mechanism {
     LogFloorAtRead,
     /// A page counts up to where it is complete.
     PageEnd,
+    /// What pages have been read counts when the last one has.
+    PageMoves,
     /// A page whose floor is above the position starts over.
     PageFloor,
     /// Too many unconfirmed invalidations become one of the namespace.

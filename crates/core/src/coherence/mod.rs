@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use forebay_core::coherence::{Coherence, Serves, Settings};
-//! use forebay_core::entry::{Entry, Stamp};
+//! use forebay_core::entry::{Entry, Span};
 //! use forebay_core::key::Secrets;
 //! use forebay_core::tag::{Idents, Tag, Targets};
 //! use forebay_core::time::Moment;

@@ -120,6 +120,12 @@ impl Coherence {
         self.read().admits(stamp, idents)
     }
 
+    /// See [`State::confirmed`].
+    #[must_use]
+    pub fn confirmed(&self, stamp: Stamp, asked: Stamp, idents: &[Ident]) -> Stamp {
+        self.read().confirmed(stamp, asked, idents)
+    }
+
     /// The current epoch: grows with every change of what is known to be invalidated.
     #[inline]
     #[must_use]

@@ -34,6 +34,9 @@ pub struct State {
     pub(super) applied: Seq,
     /// The highest number seen or issued: L2 may never fall behind it.
     pub(super) highest: Seq,
+    /// How far the pages of a log that has more of them have been read, in which generation. That is not applied: the log
+    /// has each ident once, and one that was named in what has been read may have moved to what has not.
+    pub(super) read: Option<(u64, Seq)>,
     /// The table knows nothing about invalidations up to here; an entry stamped below is dead.
     pub(super) floor: Seq,
     pub(super) table: IdentMap,
@@ -98,6 +101,7 @@ impl State {
             membership,
             applied: 0,
             highest: 0,
+            read: None,
             floor: 0,
             table: IdentMap::default(),
             pending: IdentMap::default(),
@@ -201,7 +205,7 @@ impl State {
             return Some(Action::Reissue(idents, self.highest));
         }
         if std::mem::take(&mut self.wants.catch_up) {
-            return Some(Action::CatchUp(self.applied));
+            return Some(Action::CatchUp(self.read_up_to()));
         }
         (now >= self.next_poll).then_some(Action::Poll)
     }
@@ -343,19 +347,31 @@ impl State {
         if self.is_foreign(ticket, page.position) {
             return;
         }
-        self.wants.catch_up |= page.upto < page.position.seq;
+        let complete = page.upto >= page.position.seq;
+        self.wants.catch_up |= !complete;
         self.highest = self.highest.max(page.position.seq);
-        if page.floor > self.applied && !self.lacks(Mechanism::PageFloor) {
+        if page.floor > self.read_up_to() && !self.lacks(Mechanism::PageFloor) {
             // The log was cut beyond where we are.
             self.flush(page.position.seq);
         } else {
             for (ident, seq) in page.idents {
                 self.raise(&[ident], seq, now);
             }
-            let upto = if self.lacks(Mechanism::PageEnd) { page.position.seq } else { page.upto };
-            self.applied = self.applied.max(upto);
+            if complete || self.lacks(Mechanism::PageEnd) {
+                self.applied = self.applied.max(page.position.seq);
+            } else if self.lacks(Mechanism::PageMoves) {
+                self.applied = self.applied.max(page.upto);
+            } else {
+                self.read = Some((self.generation, page.upto));
+            }
         }
         self.settle_owed();
+    }
+
+    /// Up to where the log has been read, by messages or pages.
+    pub(super) fn read_up_to(&self) -> Seq {
+        let read = self.read.filter(|(generation, _)| *generation == self.generation);
+        read.map_or(self.applied, |(_, seq)| seq.max(self.applied))
     }
 
     fn on_issued(&mut self, ticket: Ticket, idents: &[Ident], issued: Issued, now: Moment) {

@@ -85,6 +85,53 @@ fn a_lease_waits_until_the_log_is_applied() {
     assert!(!state.admits(Stamp { seq: 10, epoch: state.ticket(at(501)).epoch }, &[X]));
 }
 
+fn stamp(seq: Seq, epoch: u64) -> Stamp {
+    Stamp { seq, epoch }
+}
+
+#[test]
+fn a_confirmed_value_is_vouched_for_up_to_where_the_log_is_applied() {
+    let mut state = joined(10);
+    let begun = state.local_stamp();
+    let entry = stamp(10, begun.epoch);
+    state.on_event(message(10, 12), at(1));
+    let asked = stamp(20, state.local_stamp().epoch);
+    let y = [Ident::from_bytes([2; 16])];
+    assert_eq!(state.confirmed(entry, asked, &y), stamp(12, asked.epoch), "the rest may not be here yet");
+    assert_eq!(state.confirmed(entry, asked, &[X]), entry, "it has been invalidated, and stays so");
+    assert_eq!(state.confirmed(stamp(15, asked.epoch), asked, &y).seq, 15, "L2 has vouched for more");
+}
+
+#[test]
+fn what_was_asked_in_another_life_of_the_log_vouches_for_nothing() {
+    let mut state = joined(1000);
+    let asked = state.local_stamp();
+    let other = Position { incarnation: Incarnation([8; 16]), seq: 10 };
+    answer(&mut state, &Action::Poll, Reply::Polled(Some(other)), at(500));
+    let entry = state.local_stamp();
+    assert_eq!(entry.seq, 10);
+    assert_eq!(state.confirmed(entry, asked, &[X]), entry, "1000 is beyond what this log has issued");
+    assert_eq!(state.confirmed(asked, entry, &[X]), asked, "and dead");
+}
+
+#[test]
+fn a_page_counts_when_the_log_has_been_read_to_its_end() {
+    let mut state = joined(10);
+    let entry = state.local_stamp();
+    answer(&mut state, &Action::Poll, polled(12), at(500));
+    let lookup = state.ticket(at(500));
+    // X was invalidated at 11, and again after the poll: its place in the log is behind this page.
+    let y = Ident::from_bytes([2; 16]);
+    let page = |upto, ident| Page { position: position(13), floor: 0, upto, idents: vec![(ident, upto)] };
+    answer(&mut state, &Action::CatchUp(10), Reply::Page(page(12, y)), at(501));
+    assert_eq!(state.serve_until(), at(LEASE), "11 is not known yet");
+    let framed = position(10);
+    assert_eq!(state.judge_frame(lookup, position(12), framed, &[X]), FrameVerdict::AskLog);
+    answer(&mut state, &Action::CatchUp(12), Reply::Page(page(13, X)), at(502));
+    assert_eq!(state.serve_until(), at(500 + LEASE));
+    assert!(!state.admits(entry, &[X]));
+}
+
 #[test]
 fn a_failed_poll_excuses_serving_from_when_it_was_sent() {
     let mut state = joined(10);

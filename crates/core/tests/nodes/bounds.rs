@@ -198,3 +198,24 @@ async fn an_instance_that_reaches_l2_but_not_the_log_does_not_take_that_for_a_pa
     pass(LEASE).await;
     assert_eq!(b.get("x").await.0, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_invalidated_again_while_the_log_is_being_read_does_not_hide_the_first_time() {
+    let settings = forebay_testkit::memory::Settings { page: 1, ..Default::default() };
+    let world = World::on(forebay_testkit::memory::MemoryServer::with_settings(settings));
+    let [a, b] = two_that_hold_x(&world).await;
+    b.l2.drop_messages(3);
+    b.l2.hang(Op::CatchUp);
+    a.write("x").await.unwrap();
+    let start = world.now();
+    a.write("y").await.unwrap();
+    pass(LEASE / 4 + 10 * MS).await;
+    // It is about to read what it has missed, and x moves to the second page of that, which it will not get.
+    assert_eq!(b.l2.calls(Op::CatchUp), 1);
+    a.write("x").await.unwrap();
+    b.l2.heal();
+    b.l2.fail(Op::CatchUp, usize::MAX, L2Error::Timeout);
+    until_silent(&world, &b).await;
+    assert!(world.now().since(start) <= LEASE);
+    assert_eq!(b.get("x").await.0, 2);
+}

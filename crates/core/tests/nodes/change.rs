@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use forebay_core::change::Before;
 use forebay_core::entry::Span;
 use forebay_core::instance::Receipt;
+use forebay_core::tiers::Before;
 
 use crate::support::*;
 

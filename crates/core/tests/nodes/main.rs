@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
 
 mod support;
+mod toy;
 
 mod bounds;
 mod change;
@@ -12,4 +13,5 @@ mod failures;
 mod guarantees;
 mod losses;
 mod schedules;
+mod stale;
 mod tiers;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_core::l2::{L2Error, Notice};
+use forebay_core::seek::Usage;
 use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
 use forebay_testkit::memory::{MemoryServer, Op, Settings};
 use tokio::task::JoinSet;
@@ -15,23 +16,58 @@ const LENGTH: Duration = Duration::from_secs(40);
 const SEEDS: u64 = 12;
 
 type History = Arc<Mutex<HistoryChecker>>;
+/// Draws the manners of one request.
+type Draw = fn(&mut Random) -> Manners;
+
+/// Everything that can be done with what is stale, by an origin whose validators are weak.
+fn careless(random: &mut Random) -> Manners {
+    use Conduct::{Answers, Confirms, Fails};
+    Manners {
+        lifetime: [Duration::ZERO, 300 * MS, 3 * SECOND][random.below(3) as usize],
+        keep: 20 * SECOND,
+        stale: [Usage::Answer, Usage::Refresh, Usage::Ask][random.below(3) as usize],
+        failed: [Settles::Never, Settles::ForStale][random.below(2) as usize],
+        origin: [Answers, Confirms, Confirms, Fails][random.below(4) as usize],
+    }
+}
+
+/// The same, with fills that do not say what they were made from.
+fn forgetful(random: &mut Random) -> Manners {
+    let manners = careless(random);
+    match manners.origin {
+        Conduct::Confirms => Manners { origin: Conduct::ConfirmsWithoutBasis, ..manners },
+        _ => manners,
+    }
+}
 
 fn tier(from: From) -> Tier {
     match from {
-        From::L1 | From::Unsynced | From::Flight => Tier::L1,
+        From::L1 | From::Unsynced | From::Flight | From::Refreshing => Tier::L1,
+        // An entry of L1 as good as of L2.
+        From::Confirmed | From::Fallback => Tier::L1,
         From::L2 => Tier::L2,
-        From::Origin => Tier::Origin,
+        From::Origin | From::Failed => Tier::Origin,
     }
 }
 
 /// Asks for keys until it is aborted.
-async fn read(world: Arc<World>, node: Node, instance: usize, mut random: Random, history: History) {
+async fn read(
+    world: Arc<World>,
+    mut node: Node,
+    instance: usize,
+    mut random: Random,
+    history: History,
+    manners: Draw,
+) {
     loop {
+        node.manners = manners(&mut random);
         let key = KEYS[random.below(KEYS.len() as u32) as usize];
         let start = world.now();
         let (version, from) = node.request(key, None).await;
-        let read = Read { key: key.into(), version, instance, tier: tier(from), start };
-        history.lock().unwrap().read(read);
+        if from != From::Failed {
+            let read = Read { key: key.into(), version, instance, tier: tier(from), start };
+            history.lock().unwrap().read(read);
+        }
         pass(MS * random.below(20)).await;
     }
 }
@@ -86,7 +122,7 @@ async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
     }
 }
 
-async fn run(seed: u64, grace: Duration) -> Verdict {
+async fn run(seed: u64, grace: Duration, manners: Draw) -> Verdict {
     let mut random = Random(seed);
     let log = [Settings::default().max_log, 20][random.below(2) as usize];
     let settings = Settings { max_log: log, page: 3, bus_capacity: 16, ..Settings::default() };
@@ -105,7 +141,7 @@ async fn run(seed: u64, grace: Duration) -> Verdict {
         let mut own = |n: u64| Random(u64::from(random.below(u32::MAX)) ^ n);
         for n in 0..3 {
             let (world, history) = (Arc::clone(&world), Arc::clone(&history));
-            tasks.spawn(read(world, node.clone(), instance as usize, own(n), history));
+            tasks.spawn(read(world, node.clone(), instance as usize, own(n), history, manners));
         }
         let (world, history) = (Arc::clone(&world), Arc::clone(&history));
         tasks.spawn(write(world, node.clone(), instance as usize, own(9), history));
@@ -126,7 +162,7 @@ async fn run(seed: u64, grace: Duration) -> Verdict {
 #[tokio::test(start_paused = true)]
 async fn no_schedule_of_faults_makes_anybody_serve_stale_answers() {
     for seed in 0..SEEDS {
-        let verdict = run(seed, Duration::ZERO).await;
+        let verdict = run(seed, Duration::ZERO, |_| Manners::default()).await;
         assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
     }
 }
@@ -134,7 +170,25 @@ async fn no_schedule_of_faults_makes_anybody_serve_stale_answers() {
 #[tokio::test(start_paused = true)]
 async fn nor_does_one_with_a_grace_beyond_lease_and_grace() {
     for seed in SEEDS..2 * SEEDS {
-        let verdict = run(seed, 3 * SECOND).await;
+        let verdict = run(seed, 3 * SECOND, |_| Manners::default()).await;
         assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_do_confirmations_refreshes_and_fallbacks_bring_back_what_was_invalidated() {
+    for seed in 0..SEEDS {
+        let verdict = run(seed, Duration::ZERO, careless).await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_hides_what_it_was_made_from_is_found_out() {
+    for seed in 0..SEEDS {
+        if !run(seed, Duration::ZERO, forgetful).await.stale.is_empty() {
+            return;
+        }
+    }
+    panic!("these schedules do not see the bug");
 }

@@ -3,25 +3,27 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use forebay_core::entry::{Encoded, Entry, Seq, Span, Stored, Undecodable};
+use forebay_core::entry::Seq;
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
-use forebay_core::key::{Key, KeyEncoder, Secrets};
+use forebay_core::key::{Key, Secrets};
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{
     Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store,
     Stored as StoreResult,
 };
-use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
-use forebay_core::tag::{Ident, Idents, Tag};
+use forebay_core::seek::Seeker;
+use forebay_core::tag::{Ident, Tag};
 use forebay_core::tiers::{Fetched, Probe, Synced, Tiers};
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::{MemoryL2, MemoryServer};
 use forebay_testkit::origin::CountingOrigin;
 use tokio::time::{sleep, timeout};
+
+use crate::toy::{Ask, Call, Toy};
+pub(crate) use crate::toy::{Conduct, Manners, Settles, answer, body_of};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -81,7 +83,8 @@ impl World {
         let mut settings = Settings::new(NAMESPACE, None);
         settings.clock = self.clock.clone();
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, None)), L1Settings::default()));
-        Node { tiers, l2: self.server.client(), origin: self.origin.clone(), origin_takes: 0 }
+        let (l2, origin) = (self.server.client(), self.origin.clone());
+        Node { tiers, l2, origin, origin_takes: 0, manners: Manners::default() }
     }
 
     pub(crate) fn start_over(&self, l2: &MemoryL2, line: Line, change: impl FnOnce(&mut Settings)) -> Node {
@@ -90,7 +93,13 @@ impl World {
         change(&mut settings);
         let instance = Arc::new(Instance::start(settings, Some(Arc::new(line))));
         let tiers = Arc::new(Tiers::new(instance, L1Settings::default()));
-        Node { tiers, l2: l2.clone(), origin: self.origin.clone(), origin_takes: 0 }
+        Node {
+            tiers,
+            l2: l2.clone(),
+            origin: self.origin.clone(),
+            origin_takes: 0,
+            manners: Manners::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -106,6 +115,7 @@ pub(crate) struct Node {
     pub(crate) origin: CountingOrigin,
     /// How many milliseconds the origin sits over an answer at most, once it has read the data.
     pub(crate) origin_takes: u32,
+    pub(crate) manners: Manners,
 }
 
 /// An answer: which version, and from where.
@@ -117,9 +127,17 @@ pub(crate) enum From {
     L1,
     /// L1, without L2's word on it.
     Unsynced,
+    /// L1, though it is stale; it is being refreshed.
+    Refreshing,
     L2,
     Flight,
     Origin,
+    /// An entry that the origin has confirmed.
+    Confirmed,
+    /// An entry that is stale, since the origin has failed.
+    Fallback,
+    /// Nowhere: the origin has failed.
+    Failed,
 }
 
 impl Node {
@@ -139,53 +157,65 @@ impl Node {
 
     /// What L1 alone answers at this very moment.
     pub(crate) fn peek(&self, key: &str) -> Option<Got> {
-        let ask = Ask::new(key, None);
-        let now = self.tiers.instance().settings().clock.now();
-        match lookup_l1(
-            &self.tiers,
-            ask.canonical(),
-            now,
-            |value| ask.variant(value),
-            |entry, now| ask.usage(entry, now),
-        ) {
+        match self.look(&Ask::new(key, None, self.manners)) {
             Probe::Hit(entry, Synced::Yes) => Some((entry.value.version, From::L1)),
             Probe::Hit(entry, Synced::No) => Some((entry.value.version, From::Unsynced)),
-            Probe::Refresh(..) | Probe::Miss(_) => None,
+            Probe::Refresh(entry, _) => Some((entry.value.version, From::Refreshing)),
+            Probe::Miss(_) => None,
         }
     }
 
     /// One request, from its first look to its answer.
     pub(crate) async fn request(&self, key: &str, language: Option<&'static str>) -> Got {
-        let ask = Ask::new(key, language);
-        let now = self.tiers.instance().settings().clock.now();
-        let absence = match lookup_l1(
-            &self.tiers,
-            ask.canonical(),
-            now,
-            |value| ask.variant(value),
-            |entry, now| ask.usage(entry, now),
-        ) {
+        let ask = Ask::new(key, language, self.manners);
+        let takes = Random(self.clock().now().as_nanos()).below(self.origin_takes + 1) * MS;
+        let origin = Call { ask: ask.clone(), origin: self.origin.clone(), takes, clock: self.clock() };
+        let absence = match self.look(&ask) {
             Probe::Hit(entry, Synced::Yes) => return (entry.value.version, From::L1),
             Probe::Hit(entry, Synced::No) => return (entry.value.version, From::Unsynced),
-            Probe::Refresh(..) => unreachable!("these requests never say so"),
+            Probe::Refresh(entry, _) => {
+                let version = entry.value.version;
+                if let Some(refreshing) = self.tiers.lead_refresh(&ask, &entry) {
+                    let tiers = Arc::clone(&self.tiers);
+                    tokio::spawn(async move { tiers.refresh(refreshing, entry, origin).await });
+                }
+                return (version, From::Refreshing);
+            }
             Probe::Miss(absence) => absence,
         };
-        let takes = Random(now.as_nanos()).below(self.origin_takes + 1) * MS;
-        let origin = Call { ask: ask.clone(), origin: self.origin.clone(), takes, clock: self.clock() };
         match fetch::fetch(&self.tiers, &ask, absence, origin).await {
             Fetched::Cached(entry, Tier::L2) => (entry.value.version, From::L2),
             Fetched::Cached(entry, Tier::Flight) => (entry.value.version, From::Flight),
             Fetched::Cached(entry, _) => (entry.value.version, From::L1),
-            Fetched::Fallback(entry) => (entry.value.version, From::Flight),
-            Fetched::Origin(version, _) => (version, From::Origin),
+            Fetched::Fallback(entry) => (entry.value.version, From::Fallback),
+            Fetched::Origin(got, _) => got,
             Fetched::LookAgain(_) => unreachable!("this origin never says so"),
         }
+    }
+
+    fn look(&self, ask: &Ask) -> Probe<Toy> {
+        let (variant, usage) = (|value: &_| ask.variant(value), |entry: &_, now| ask.usage(entry, now));
+        lookup_l1(&self.tiers, ask.canonical(), self.clock().now(), variant, usage)
+    }
+
+    /// The same instance, with requests and an origin of other manners.
+    pub(crate) fn with(&self, manners: Manners) -> Self {
+        Self { manners, ..self.clone() }
     }
 
     /// A request on a task of its own.
     pub(crate) fn spawn_get(&self, key: &'static str) -> tokio::task::JoinHandle<Got> {
         let node = self.clone();
         tokio::spawn(async move { node.request(key, None).await })
+    }
+
+    /// Refreshes what L1 holds, stale or not.
+    pub(crate) async fn refresh_anyway(&self, key: &str) {
+        let ask = Ask::new(key, None, self.manners);
+        let entry = self.tiers.l1().get(&hashed(key)).unwrap();
+        let refreshing = self.tiers.lead_refresh(&ask, &entry).unwrap();
+        let origin = Call { ask, origin: self.origin.clone(), takes: Duration::ZERO, clock: self.clock() };
+        self.tiers.refresh(refreshing, entry, origin).await;
     }
 
     /// Changes the origin's data, then invalidates it here.
@@ -219,148 +249,12 @@ pub(crate) fn secrets() -> Secrets {
 
 /// The hash under which a key's answer stands.
 pub(crate) fn hashed(key: &str) -> Key {
-    secrets().key(&Ask::new(key, None).canonical)
+    secrets().key(&Ask::new(key, None, Manners::default()).canonical)
 }
 
 /// Whether this is an invalidation that L2 did not confirm.
 pub(crate) fn is_unconfirmed<T>(result: &Result<T, InvalidateError>) -> bool {
     matches!(result, Err(InvalidateError::Unconfirmed { .. }))
-}
-
-/// A version of a key's data, to be stored.
-pub(crate) fn answer(key: &str, version: u64, span: Span) -> Fill<Toy> {
-    let ask = Ask::new(key, None);
-    Fill {
-        value: Toy { version, kind: Kind::Answer },
-        canonical: ask.canonical.clone().into(),
-        marker: None,
-        idents: ask.idents(),
-        span,
-        basis: None,
-    }
-}
-
-/// A version of the origin's data, or the word that answers vary.
-pub(crate) struct Toy {
-    pub(crate) version: u64,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Answer,
-    Variant,
-    Marker,
-}
-
-impl Stored for Toy {
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-    }
-
-    fn encode(&self) -> Result<Encoded, Undecodable> {
-        let meta = [&[self.kind as u8][..], &self.version.to_be_bytes()].concat();
-        Ok(Encoded { meta: meta.into(), body: Bytes::from_static(b"body") })
-    }
-
-    fn decode(encoded: Encoded) -> Result<Self, Undecodable> {
-        let Some((&kind, Ok(version))) =
-            encoded.meta.split_first().map(|(kind, rest)| (kind, rest.try_into()))
-        else {
-            return Err(Undecodable("toy"));
-        };
-        let kind = [Kind::Answer, Kind::Variant, Kind::Marker].into_iter().find(|k| *k as u8 == kind);
-        Ok(Self { version: u64::from_be_bytes(version), kind: kind.ok_or(Undecodable("toy"))? })
-    }
-}
-
-/// A request.
-#[derive(Clone)]
-struct Ask {
-    key: String,
-    language: Option<&'static str>,
-    canonical: Vec<u8>,
-}
-
-impl Ask {
-    fn new(key: &str, language: Option<&'static str>) -> Self {
-        let mut encoder = KeyEncoder::new();
-        encoder.field(1, key.as_bytes()).expect("keys of tests are short");
-        Self { key: key.to_owned(), language, canonical: encoder.bytes().to_vec() }
-    }
-
-    fn own_variant(&self) -> KeyEncoder {
-        let mut encoder = KeyEncoder::continuing(&self.canonical).expect("keys of tests are short");
-        encoder.field(2, self.language.unwrap_or_default().as_bytes()).expect("keys of tests are short");
-        encoder
-    }
-}
-
-impl Seeker<Toy> for Ask {
-    fn canonical(&self) -> &[u8] {
-        &self.canonical
-    }
-
-    fn variant(&self, value: &Toy) -> Variant {
-        match value.kind {
-            Kind::Answer => Variant::Same,
-            Kind::Variant | Kind::Marker => Variant::Of(self.own_variant().bytes().into()),
-        }
-    }
-
-    fn usage(&self, entry: &Entry<Toy>, now: Moment) -> Usage {
-        if entry.is_fresh(now) { Usage::Answer } else { Usage::Ask }
-    }
-
-    fn settles_for(&self, _: &Entry<Toy>, _: Moment) -> bool {
-        false
-    }
-
-    fn idents(&self) -> Idents {
-        let mut idents = Idents::new(&secrets());
-        idents.tag(&secrets(), &self.key).expect("tags of tests are short");
-        idents
-    }
-
-    fn sharing(&self) -> Sharing {
-        Sharing::Flight
-    }
-}
-
-/// One call of the origin.
-struct Call {
-    ask: Ask,
-    origin: CountingOrigin,
-    takes: Duration,
-    clock: Clock,
-}
-
-impl Origin<Toy> for Call {
-    type Reply = u64;
-
-    async fn ask(self, _: Option<Arc<Entry<Toy>>>) -> (u64, Filling<Toy>) {
-        let Self { ask, origin, takes, clock } = self;
-        let version = origin.answer(&ask.key).await.version;
-        if !takes.is_zero() {
-            sleep(takes).await;
-        }
-        let (kind, canonical, marker) = match ask.language {
-            None => (Kind::Answer, ask.canonical.clone(), None),
-            Some(_) => (Kind::Variant, ask.own_variant().bytes().to_vec(), Some(ask.canonical.clone())),
-        };
-        let fill = Fill {
-            value: Toy { version, kind },
-            canonical: canonical.into(),
-            marker: marker.map(|canonical| Marker {
-                value: Toy { version: 0, kind: Kind::Marker },
-                canonical: canonical.into(),
-            }),
-            idents: ask.idents(),
-            span: Span { born: clock.now(), lifetime: Duration::from_secs(3600), keep: Duration::ZERO },
-            basis: None,
-        };
-        (version, Filling::Storable(Box::pin(async { vec![fill] })))
-    }
 }
 
 /// The way to the server: bounds each operation, as an L2 must, and takes its time where a test wants it to.

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use forebay_core::change::Before;
 use forebay_core::entry::Entry;
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
@@ -13,7 +12,7 @@ use forebay_core::instance::Receipt;
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::Sharing;
 use forebay_core::tag::Target;
-use forebay_core::tiers::{Absence, Fetched, Probe, Refreshing, Synced};
+use forebay_core::tiers::{Absence, Before, Fetched, Probe, Refreshing, Synced};
 use forebay_core::time::Moment;
 use forebay_policy::credentials::Credentials;
 use forebay_policy::directives::RequestDirectives;

@@ -9,7 +9,7 @@ use super::search;
 use crate::coherence::mechanism::Mechanism;
 
 /// What is removed from the state machine, and the scenario that misses it.
-const MECHANISMS: [(Mechanism, Scenario); 27] = [
+const MECHANISMS: [(Mechanism, Scenario); 28] = [
     (Mechanism::ApplyBeforeLease, BASE),
     (Mechanism::Audit, FAILOVER),
     (Mechanism::AuditBelowFloor, CRAMPED),
@@ -28,6 +28,7 @@ const MECHANISMS: [(Mechanism, Scenario); 27] = [
     (Mechanism::LogFloorAtRead, CUT),
     (Mechanism::PageEnd, PAGES),
     (Mechanism::PageFloor, CUT),
+    (Mechanism::PageMoves, PAGES),
     (Mechanism::PendingOverflow, QUEUED),
     (Mechanism::ReachAtRead, BASE),
     (Mechanism::RegressionAtSend, BASE),

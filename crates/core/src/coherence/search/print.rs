@@ -225,7 +225,9 @@ impl Print {
             Membership::Joined(incarnation) => self.bytes.push(incarnation.0[0]),
             Membership::Alone | Membership::Apart => self.bytes.push(0),
         }
-        [state.applied, state.highest, state.floor].into_iter().for_each(|seq| self.seq(seq));
+        [state.applied, state.read_up_to(), state.highest, state.floor]
+            .into_iter()
+            .for_each(|seq| self.seq(seq));
         let mut known: Vec<(Ident, u64)> = state.table.iter().collect();
         known.sort_unstable();
         self.num(known.len() as u64);

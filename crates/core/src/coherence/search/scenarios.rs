@@ -102,12 +102,12 @@ pub(super) const SLEEP: Scenario = Scenario {
     ..GRACE
 };
 
-/// What was missed fills several pages.
+/// What was missed fills several pages, and moves in the log while they are read.
 pub(super) const PAGES: Scenario = Scenario {
     name: "pages",
     page: 1,
     slow_actions: true,
-    budget: Budget { ticks: 1, writes: 1, others: 1, losses: 2, lookups: 1, ..NONE },
+    budget: Budget { ticks: 1, writes: 2, others: 1, losses: 2, lookups: 1, ..NONE },
     ..BUS
 };
 

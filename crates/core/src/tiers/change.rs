@@ -10,7 +10,9 @@ use crate::entry::{Stamp, Stored};
 use crate::instance::Receipt;
 use crate::l2::{Incarnation, Issued};
 use crate::seek::{Fill, Filling};
-use crate::tiers::{Grounds, Tiers};
+
+use super::outcome::Grounds;
+use super::state::Tiers;
 
 /// What was known before a request was sent that may change something.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +38,7 @@ impl<V: Stored> Tiers<V> {
         filling: impl Future<Output = Vec<Fill<V>>> + Send + 'static,
     ) {
         match self.grounds_after(before, receipt) {
-            Some(grounds) => self.fill(None, grounds, Filling::Storable(Box::pin(filling))).await,
+            Some(grounds) => self.fill(None, grounds, None, Filling::Storable(Box::pin(filling))).await,
             None => drop(filling.await),
         }
     }

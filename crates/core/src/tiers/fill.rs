@@ -1,0 +1,194 @@
+//! Asking the origin, and storing what it brings.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use super::outcome::{Absence, Fetched, Grounds, land};
+use super::state::Tiers;
+use crate::entry::{Entry, Stamp, Stored};
+use crate::event::{Event, Op};
+use crate::flight::{Crew, Lead};
+use crate::frame::{self, Header};
+use crate::key::Key;
+use crate::l2::{Store, Stored as StoreResult};
+use crate::seek::{Fill, Filling, Marker, Origin};
+use crate::tag::{Idents, TargetError};
+
+impl<V: Stored> Tiers<V> {
+    /// Asks the origin on a task of its own, and waits for as much as the requester needs.
+    pub(crate) async fn ask<O: Origin<V>>(
+        self: &Arc<Self>,
+        lead: Option<Lead<Arc<Entry<V>>>>,
+        grounds: Grounds,
+        absence: Absence,
+        usable: Option<Arc<Entry<V>>>,
+        origin: O,
+    ) -> Fetched<V, O> {
+        let (reply, answered) = oneshot::channel();
+        let crew = lead.as_ref().map(Lead::crew);
+        let tiers = Arc::clone(self);
+        // A follower may have got what was valid when it arrived and is not any more.
+        let usable = usable.filter(|entry| self.is_intact(entry));
+        let task = async move {
+            let (answer, filling) = origin.ask(usable.clone()).await;
+            // A requester that has gone does not stop those who wait for the fill.
+            drop(reply.send(answer));
+            tiers.fill(lead, grounds, usable, filling).await;
+        };
+        let task = tokio::spawn(task.in_current_span());
+        let mut leash = Leash { task: Some(task.abort_handle()), crew };
+        let answer = answered.await;
+        leash.release();
+        match answer {
+            Ok(answer) => Fetched::Origin(answer, absence),
+            Err(_) => match task.await {
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // The runtime is shutting down, and this future with it.
+                _ => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Answers a follower with what is stale.
+    pub(crate) fn fall_back<O: Origin<V>>(&self, entry: Arc<Entry<V>>) -> Fetched<V, O> {
+        self.instance.recorder.observe(&Event::Fallback);
+        Fetched::Fallback(entry)
+    }
+
+    /// Stores what the origin brought and ends the flight.
+    pub(super) async fn fill(
+        &self,
+        lead: Option<Lead<Arc<Entry<V>>>>,
+        grounds: Grounds,
+        usable: Option<Arc<Entry<V>>>,
+        filling: Filling<V>,
+    ) {
+        let filling = match filling {
+            Filling::Storable(filling) => filling,
+            Filling::Failed(entry) => return lead.map_or((), |lead| lead.failed(entry)),
+            Filling::Unstorable => return lead.map_or((), Lead::unshareable),
+            Filling::LookAgain => return lead.map_or((), Lead::look_again),
+        };
+        let fills = tokio::time::timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default();
+        let mut kept = Vec::with_capacity(2);
+        let mut lead = lead;
+        for fill in fills {
+            // The first is what the flight is about.
+            let lead = lead.take();
+            match self.take_up(grounds, usable.as_deref(), fill, &mut kept) {
+                Ok(entry) => land(lead, &entry),
+                Err(_) => self.instance.recorder.observe(&Event::NotStored("too-many-idents")),
+            }
+        }
+        drop(lead);
+        for (key, entry) in kept {
+            self.store(grounds, key, &entry).await;
+        }
+    }
+
+    /// Makes entries of a fill, and keeps them in L1.
+    fn take_up(
+        &self,
+        grounds: Grounds,
+        usable: Option<&Entry<V>>,
+        fill: Fill<V>,
+        kept: &mut Vec<(Key, Arc<Entry<V>>)>,
+    ) -> Result<Arc<Entry<V>>, TargetError> {
+        let Fill { value, canonical, marker, mut idents, span, basis } = fill;
+        let stamp = match basis {
+            Some(basis) => self.confirm(basis, grounds, usable, &mut idents)?,
+            None => grounds.stamp,
+        };
+        if let Some(Marker { value, canonical }) = marker {
+            let idents = Idents::new(&self.instance.settings.secrets);
+            let marker = Entry::new(value, &canonical, idents.as_slice(), grounds.stamp, span);
+            let key = self.key(&canonical);
+            kept.push((key, self.keep(key, marker)));
+        }
+        let key = self.key(&canonical);
+        let entry = self.keep(key, Entry::new(value, &canonical, idents.as_slice(), stamp, span));
+        kept.push((key, Arc::clone(&entry)));
+        Ok(entry)
+    }
+
+    /// The stamp of a value made from an entry that the origin has confirmed. It is as late as the instance can vouch for:
+    /// L2 takes nothing with an old one, and the table forgets what it would have to be compared with.
+    fn confirm(
+        &self,
+        basis: Stamp,
+        grounds: Grounds,
+        usable: Option<&Entry<V>>,
+        idents: &mut Idents,
+    ) -> Result<Stamp, TargetError> {
+        // The origin may have dropped a tag that somebody invalidates, and the message may not be here yet.
+        usable.map_or(Ok(()), |usable| idents.extend(&usable.idents))?;
+        self.instance.recorder.observe(&Event::Freshened);
+        Ok(self.instance.coherence.confirmed(basis, grounds.stamp, idents.as_slice()))
+    }
+
+    /// Offers an entry to L2.
+    async fn store(&self, grounds: Grounds, key: Key, entry: &Entry<V>) {
+        let settings = &self.instance.settings;
+        let (Some(remote), Some(incarnation)) = (&self.instance.remote, grounds.incarnation) else { return };
+        let coherence = &self.instance.coherence;
+        if coherence.is_tainted(&entry.idents) || !coherence.admits(entry.stamp, &entry.idents) {
+            return self.instance.recorder.observe(&Event::NotStored("invalidated"));
+        }
+        let age = entry.age(settings.clock.now());
+        let ttl = entry.lifetime.saturating_add(entry.keep).min(settings.max_lifetime).saturating_sub(age);
+        let wall = settings.clock.wall();
+        let header = Header {
+            incarnation,
+            stamp: entry.stamp.seq,
+            idents: entry.idents.to_vec(),
+            born: wall.checked_sub(age).unwrap_or(std::time::UNIX_EPOCH),
+            lifetime: entry.lifetime,
+            keep: entry.keep,
+        };
+        let frame = entry.value.encode().map_err(|error| error.0).and_then(|value| {
+            frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.max_frame)
+                .map_err(|error| error.as_str())
+        });
+        let frame = match frame {
+            Ok(frame) if !ttl.is_zero() => frame,
+            Ok(_) => return,
+            Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
+        };
+        let store = Store { key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
+        let stored =
+            remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
+        match stored.await {
+            Ok(StoreResult::Accepted) => self.instance.recorder.observe(&Event::Stored),
+            Ok(StoreResult::Refused(refusal)) => self.instance.recorder.observe(&Event::Refused(refusal)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Ends the origin's task when the requester goes before there is an answer and nobody else waits for it.
+struct Leash {
+    task: Option<AbortHandle>,
+    crew: Option<Crew>,
+}
+
+impl Leash {
+    /// The answer is there: from now on the task ends by itself.
+    fn release(&mut self) {
+        self.task = None;
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let waited_for = self.crew.as_ref().is_some_and(Crew::has_followers);
+        if let Some(task) = self.task.take()
+            && !waited_for
+        {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Looking in L2, and choosing between what the two tiers have.
+
+use super::outcome::{Grounds, Looked};
+use super::state::Tiers;
+use crate::coherence::{Begun, FrameVerdict};
+use crate::entry::{Entry, Span, Stamp, Stored};
+use crate::event::{Event, Op, Tier};
+use crate::frame;
+use crate::instance::Remote;
+use crate::key::Key;
+use crate::l2::{Lookup, Position};
+use crate::seek::{Next, Seeker};
+use crate::time::Moment;
+
+impl<V: Stored> Tiers<V> {
+    /// L1 once more, since another flight may just have ended, then L2. Unless L1 has what the request needs, the younger
+    /// of what the two have.
+    pub(crate) async fn look<S: Seeker<V>>(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        seeker: &S,
+    ) -> Looked<V> {
+        self.look_for(canonical, key, begun, |entry, now| !matches!(Next::of(seeker, entry, now), Next::Ask))
+            .await
+    }
+
+    pub(super) async fn look_for(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        suffices: impl FnOnce(&Entry<V>, Moment) -> bool,
+    ) -> Looked<V> {
+        let now = self.now();
+        let grounds = self.local_grounds(begun);
+        let here = self.probe(canonical, key, now).ok().map(|(entry, _)| entry);
+        let here = match here {
+            Some(entry) if suffices(&entry, now) => return Looked::Found(entry, Tier::L1, grounds),
+            here => here,
+        };
+        let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
+        // Asking takes time, and an answer may have brought news.
+        let here = here.filter(|entry| self.is_intact(entry));
+        match (here, there) {
+            (Some(here), Some(there)) if there.born <= here.born => Looked::Found(here, Tier::L1, grounds),
+            (_, Some(there)) => Looked::Found(self.keep(key, there), Tier::L2, grounds),
+            (Some(here), None) => Looked::Found(here, Tier::L1, grounds),
+            (None, None) => Looked::Nothing(grounds),
+        }
+    }
+
+    /// L2. `None` when it says nothing, or nothing that can be built on.
+    async fn look_there(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+    ) -> Option<(Grounds, Option<Entry<V>>)> {
+        let remote = self.instance.remote.as_ref()?;
+        let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
+        let found = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await.ok()?;
+        let position = self.take_in(begun, &found)?;
+        let entry = match found.frame {
+            Some(frame) => self.promote(remote, canonical, begun, position, &frame).await,
+            None => None,
+        };
+        Some((grounds_at(position, begun), entry))
+    }
+
+    /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
+    fn take_in(&self, begun: Begun, found: &Lookup) -> Option<Position> {
+        let ours = self.instance.coherence.incarnation();
+        let position = found.position.filter(|position| Some(position.incarnation) == ours);
+        if position.is_none() {
+            let event = crate::coherence::Event::LookedUp(begun.ticket, found.position);
+            self.instance.coherence.on_event(event, self.instance.settings.clock.now());
+        }
+        position
+    }
+
+    /// Makes an entry of a frame, unless it is unreadable, expired or invalidated.
+    async fn promote(
+        &self,
+        remote: &Remote,
+        canonical: &[u8],
+        begun: Begun,
+        position: Position,
+        bytes: &[u8],
+    ) -> Option<Entry<V>> {
+        let settings = &self.instance.settings;
+        let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.max_frame)
+            .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
+            .ok()?;
+        // Both clocks at once: asking the log takes time.
+        let (now, wall) = (settings.clock.now(), settings.clock.wall());
+        let age = wall.duration_since(header.born).unwrap_or_default();
+        if age >= header.lifetime.saturating_add(header.keep) {
+            return None;
+        }
+        let framed = Position { incarnation: header.incarnation, seq: header.stamp };
+        let coherence = &self.instance.coherence;
+        let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents) {
+            FrameVerdict::AskLog => {
+                let (recorder, clock) = (&self.instance.recorder, &settings.clock);
+                let asked =
+                    remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&header.idents)).await;
+                coherence.judge_scores(begun.ticket, framed, &header.idents, &asked.ok()?)
+            }
+            verdict => verdict,
+        };
+        let FrameVerdict::Valid(stamp) = verdict else { return None };
+        let value = V::decode(value)
+            .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
+            .ok()?;
+        let span = Span { born: now.before(age), lifetime: header.lifetime, keep: header.keep };
+        Some(Entry::new(value, canonical, &header.idents, stamp, span))
+    }
+}
+
+fn grounds_at(position: Position, begun: Begun) -> Grounds {
+    let stamp = Stamp { seq: position.seq, epoch: begun.stamp.epoch };
+    Grounds { stamp, incarnation: Some(position.incarnation) }
+}

@@ -1,0 +1,17 @@
+//! The tiers of one kind of value, and each step that a request takes through them.
+//!
+//! The order of the steps is told by [`fetch`](mod@crate::fetch); no step calls the next one's business.
+
+mod outcome;
+mod state;
+mod look;
+mod fill;
+mod refresh;
+mod change;
+
+pub use self::change::Before;
+pub use self::outcome::{Absence, Fetched, Probe, Synced};
+pub use self::refresh::Refreshing;
+pub use self::state::Tiers;
+
+pub(crate) use self::outcome::{Followed, Looked, Place, land};

@@ -1,0 +1,100 @@
+//! What comes of each step.
+
+use std::sync::Arc;
+
+use crate::entry::{Entry, Stamp};
+use crate::event::Tier;
+use crate::flight::{Follower, Lead};
+use crate::l2::Incarnation;
+use crate::seek::Origin;
+
+/// What L1 had.
+#[derive(Debug)]
+pub enum Probe<V> {
+    /// A valid entry that is the answer, and whether the instance is in sync with L2.
+    Hit(Arc<Entry<V>>, Synced),
+    /// The same, but it is to be fetched anew as well.
+    Refresh(Arc<Entry<V>>, Synced),
+    /// Nothing to serve.
+    Miss(Absence),
+}
+
+/// Whether an answer is known to be coherent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// It is.
+    Yes,
+    /// L2 cannot be reached: it may have been invalidated elsewhere.
+    No,
+}
+
+/// Why L1 had nothing to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Absence {
+    /// There is nothing under the key.
+    Unknown,
+    /// There is something, but not for these request fields.
+    Variant,
+    /// It has expired, or the request wants it validated.
+    Stale,
+    /// It has been invalidated.
+    Invalidated,
+    /// It may have been invalidated: the instance is not in sync.
+    Lapsed,
+    /// There is an answer, but not for this request.
+    Barred,
+}
+
+impl Absence {
+    /// The same, of a variant that something was found to have.
+    pub(crate) const fn of_variant(self) -> Self {
+        match self {
+            Self::Unknown => Self::Variant,
+            other => other,
+        }
+    }
+}
+
+/// How a request was answered.
+pub enum Fetched<V, O: Origin<V>> {
+    /// With an entry.
+    Cached(Arc<Entry<V>>, Tier),
+    /// With an entry that is stale, since the origin failed another request for the same.
+    Fallback(Arc<Entry<V>>),
+    /// By the origin, because of this.
+    Origin(O::Reply, Absence),
+    /// Not yet: the request's key is made otherwise than it thought. The origin was not asked.
+    LookAgain(O),
+}
+
+/// What a fill rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grounds {
+    pub(super) stamp: Stamp,
+    /// Without one, the fill is not offered to L2.
+    pub(super) incarnation: Option<Incarnation>,
+}
+
+pub(crate) enum Place<V> {
+    Ahead(Option<Lead<Arc<Entry<V>>>>),
+    Follow(Follower<Arc<Entry<V>>>),
+}
+
+pub(crate) enum Followed<V> {
+    Shared(Arc<Entry<V>>),
+    Failed(Arc<Entry<V>>),
+    Again,
+    LookAgain,
+    Alone,
+}
+
+pub(crate) enum Looked<V> {
+    Found(Arc<Entry<V>>, Tier, Grounds),
+    Nothing(Grounds),
+}
+
+pub(crate) fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
+    if let Some(lead) = lead {
+        lead.land(Arc::clone(entry));
+    }
+}

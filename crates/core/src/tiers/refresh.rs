@@ -1,0 +1,114 @@
+//! Fetching anew what is being served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::outcome::Looked;
+use super::state::Tiers;
+use crate::coherence::Begun;
+use crate::entry::{Entry, Stored};
+use crate::event::{Event, Recorder, Refresh};
+use crate::flight::{Joined, Lead, Takeoff};
+use crate::key::Key;
+use crate::seek::{Filling, Origin, Seeker, Sharing};
+use crate::time::Moment;
+
+/// A flight that fetches anew what is being served.
+#[derive(Debug)]
+pub struct Refreshing<V> {
+    lead: Lead<Arc<Entry<V>>>,
+    key: Key,
+    begun: Begun,
+}
+
+impl<V: Stored> Tiers<V> {
+    /// The lead of a flight for an entry that is being served already, unless one is under way. To be given to
+    /// [`refresh`](Self::refresh).
+    #[must_use]
+    pub fn lead_refresh<S: Seeker<V>>(&self, seeker: &S, entry: &Entry<V>) -> Option<Refreshing<V>> {
+        let key = self.key(&entry.canonical);
+        // Whoever asks by itself refreshes for all: nobody waits for a refresh, and one is enough.
+        let flights = if seeker.sharing() == Sharing::Nested { &self.nested } else { &self.flights };
+        let begun = self.instance.coherence.begin();
+        let now = Takeoff { stamp: begun.stamp, at: self.now() };
+        match flights.join(key, now, |_| true) {
+            Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
+            Joined::Follow(_) => None,
+        }
+    }
+
+    /// Fetches an entry anew while it is being served: from L2 if another instance was faster, else from the origin. What the
+    /// origin replies is dropped once it is stored. Ends by itself: an origin that hangs is given up after `max_fill`.
+    ///
+    /// # Cancel safety
+    /// When dropped, the flight is over and the next request begins another.
+    pub async fn refresh<O: Origin<V>>(&self, refreshing: Refreshing<V>, entry: Arc<Entry<V>>, origin: O) {
+        let Refreshing { lead, key, begun } = refreshing;
+        let mut ending = Ending { recorder: &self.instance.recorder, refresh: Refresh::Abandoned };
+        let replaces = |found: &Entry<V>, now| replaces(found, &entry, now);
+        let (usable, grounds) = match self.look_for(&entry.canonical, key, begun, replaces).await {
+            Looked::Found(found, ..) if replaces(&found, self.now()) => {
+                ending.refresh = Refresh::Elsewhere;
+                return lead.land(found);
+            }
+            Looked::Found(found, _, grounds) => (Some(found), grounds),
+            Looked::Nothing(grounds) => (Some(entry).filter(|entry| self.is_intact(entry)), grounds),
+        };
+        // Nobody waits for the reply, so nobody would end a fetch that hangs.
+        let asked = timeout(self.instance.settings.max_fill, origin.ask(usable.clone())).await;
+        let Ok((reply, filling)) = asked else {
+            ending.refresh = Refresh::TimedOut;
+            return;
+        };
+        drop(reply);
+        ending.refresh = Refresh::by(&filling);
+        self.fill(Some(lead), grounds, usable, filling).await;
+    }
+
+    /// Fetches an entry anew on a task of its own, unless that is under way.
+    pub(crate) fn refresh_beside<S, O>(self: &Arc<Self>, seeker: &S, entry: &Arc<Entry<V>>, origin: O)
+    where
+        S: Seeker<V>,
+        O: Origin<V>,
+    {
+        if let Some(refreshing) = self.lead_refresh(seeker, entry) {
+            let (tiers, entry) = (Arc::clone(self), Arc::clone(entry));
+            let refresh = async move { tiers.refresh(refreshing, entry, origin).await };
+            tokio::spawn(refresh.in_current_span());
+        }
+    }
+}
+
+/// Whether `found` makes it needless to ask the origin for what `served` is to be replaced by. An entry that is still fresh
+/// is only replaced by a younger one: the same from L2 may look a little younger than it is.
+fn replaces<V>(found: &Entry<V>, served: &Entry<V>, now: Moment) -> bool {
+    found.is_fresh(now) && (!served.is_fresh(now) || found.born > served.born.after(CLOCK_ERROR))
+}
+
+impl Refresh {
+    fn by<V>(filling: &Filling<V>) -> Self {
+        match filling {
+            Filling::Storable(_) => Self::Origin,
+            Filling::Failed(_) => Self::Failed,
+            Filling::Unstorable | Filling::LookAgain => Self::Unstorable,
+        }
+    }
+}
+
+/// Counts a refresh when it ends, however it does.
+struct Ending<'a> {
+    recorder: &'a Recorder,
+    refresh: Refresh,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.recorder.observe(&Event::Refreshed(self.refresh));
+    }
+}
+
+/// By how much the wall clocks that ages of frames rest on may differ.
+const CLOCK_ERROR: Duration = Duration::from_secs(1);

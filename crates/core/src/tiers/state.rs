@@ -1,0 +1,166 @@
+//! What the tiers consist of, and the steps that ask nobody else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::outcome::{Absence, Followed, Grounds, Place, Synced};
+use crate::coherence::{Begun, Serves};
+use crate::entry::{Entry, Stored};
+use crate::event::Event;
+use crate::flight::{Flights, Follower, Joined, Landing, Takeoff};
+use crate::instance::Instance;
+use crate::key::Key;
+use crate::l1::{L1, L1Settings};
+use crate::seek::{Seeker, Sharing};
+use crate::time::Moment;
+
+/// L1, flights and the instance they belong to, for one kind of value.
+pub struct Tiers<V> {
+    pub(super) instance: Arc<Instance>,
+    pub(super) l1: L1<V>,
+    pub(super) flights: Flights<Arc<Entry<V>>>,
+    pub(super) nested: Flights<Arc<Entry<V>>>,
+}
+
+impl<V: Stored> Tiers<V> {
+    /// Empty tiers on an instance.
+    #[must_use]
+    pub fn new(instance: Arc<Instance>, l1: L1Settings) -> Self {
+        let recorder = Arc::clone(&instance.recorder);
+        let l1 = L1::new(l1, move || recorder.observe(&Event::Evicted));
+        Self { instance, l1, flights: Flights::new(), nested: Flights::new() }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// L1.
+    #[must_use]
+    pub fn l1(&self) -> &L1<V> {
+        &self.l1
+    }
+
+    /// This moment, on the instance's clock.
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.instance.settings.clock.now()
+    }
+
+    /// To be called before a fill looks into L2.
+    pub(crate) fn begin(&self) -> Begun {
+        self.instance.coherence.begin()
+    }
+
+    /// The hash of a canonical key.
+    #[inline]
+    pub(crate) fn key(&self, canonical: &[u8]) -> Key {
+        self.instance.settings.secrets.key(canonical)
+    }
+
+    /// One look into L1: a valid entry, fresh or not, or why there is none.
+    #[inline]
+    pub(crate) fn probe(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        now: Moment,
+    ) -> Result<(Arc<Entry<V>>, Synced), Absence> {
+        let Some(entry) = self.l1.get(&key) else { return Err(Absence::Unknown) };
+        if *entry.canonical != *canonical {
+            return Err(Absence::Unknown);
+        }
+        if !entry.is_kept(now) {
+            // Asking for it keeps it popular: it would never make room.
+            self.l1.remove(&key);
+            return Err(Absence::Stale);
+        }
+        match self.instance.coherence.serves(&entry, now) {
+            Serves::Synced => Ok((entry, Synced::Yes)),
+            Serves::Unsynced => Ok((entry, Synced::No)),
+            Serves::Lapsed => Err(Absence::Lapsed),
+            Serves::Invalidated => {
+                self.l1.remove(&key);
+                Err(Absence::Invalidated)
+            }
+        }
+    }
+
+    /// Whether an entry that was found earlier has not been invalidated since, as far as the instance knows.
+    #[must_use]
+    pub fn is_valid(&self, entry: &Entry<V>) -> bool {
+        let now = self.instance.settings.clock.now();
+        matches!(self.instance.coherence.serves(entry, now), Serves::Synced | Serves::Unsynced)
+    }
+
+    /// The same without a lease: an entry that L2 has just vouched for needs none.
+    pub(super) fn is_intact(&self, entry: &Entry<V>) -> bool {
+        self.instance.coherence.admits(entry.stamp, &entry.idents)
+    }
+
+    pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {
+        let flights = match seeker.sharing() {
+            Sharing::Solo => return Place::Ahead(None),
+            Sharing::Flight => &self.flights,
+            Sharing::Nested => &self.nested,
+        };
+        let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
+        let joined = flights.join(key, now, |began| {
+            began.stamp.epoch == begun.stamp.epoch
+                || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
+        });
+        match joined {
+            Joined::Lead(lead) => Place::Ahead(Some(lead)),
+            Joined::Follow(follower) => Place::Follow(follower),
+        }
+    }
+
+    /// Waits for the leader, and judges what it brings by when this request arrived: it is good if the leader began
+    /// later than that, or if nothing it answers to has been invalidated since the leader began.
+    pub(crate) async fn follow(
+        &self,
+        follower: Follower<Arc<Entry<V>>>,
+        arrival: Moment,
+        patience: &mut u32,
+    ) -> Followed<V> {
+        let began = follower.began();
+        let landing = tokio::time::timeout(self.instance.settings.flight_wait, follower.landing()).await;
+        let now = self.instance.settings.clock.now();
+        match landing {
+            Ok(Landing::Landed(entry)) => {
+                let serves = self.instance.coherence.serves(&entry, now);
+                let good = began.at > arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
+                if good { Followed::Shared(entry) } else { Followed::Again }
+            }
+            Ok(Landing::Failed(entry)) if self.is_valid(&entry) => Followed::Failed(entry),
+            Ok(Landing::LookAgain) => Followed::LookAgain,
+            Ok(Landing::Abandoned) if *patience > 0 => {
+                *patience -= 1;
+                Followed::Again
+            }
+            Ok(Landing::Abandoned | Landing::Unshareable | Landing::Failed(_)) | Err(_) => Followed::Alone,
+        }
+    }
+
+    /// Puts an entry into L1 unless it has been invalidated meanwhile.
+    pub(super) fn keep(&self, key: Key, entry: Entry<V>) -> Arc<Entry<V>> {
+        let entry = Arc::new(entry);
+        if self.is_intact(&entry) && !self.l1.insert(key, Arc::clone(&entry)) {
+            self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
+        }
+        entry
+    }
+
+    /// What a fill rests on when L2 has told nothing: what has been applied here.
+    pub(crate) fn local_grounds(&self, begun: Begun) -> Grounds {
+        Grounds { stamp: begun.stamp, incarnation: self.instance.coherence.incarnation() }
+    }
+}
+
+impl<V> fmt::Debug for Tiers<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tiers").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
