@@ -15,7 +15,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::exchange::{Begun, after_unsafe, begin, fetch, refresh};
+use super::change::after_unsafe;
+use super::exchange::{Begun, begin, fetch, refresh};
 use super::future::CacheFuture;
 use super::said::{Outer, Wish, Word};
 use super::scope::Scope;
