@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::{Encoded, Stored, Undecodable};
 use forebay_policy::freshness::Source;
 use forebay_policy::range::ContentRange;
+use forebay_policy::status::CACHE_STATUS;
 use forebay_policy::storable::{Audience, Lifetime};
 use forebay_policy::variant::Vary;
 use forebay_policy::windows::Windows;
@@ -12,9 +13,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::variants::Variants;
-
-/// The field that says what the cache did (RFC 9211).
-pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// What stands under a key.
 pub(crate) enum Kept {

@@ -33,13 +33,11 @@ use std::ops::Range;
 
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
-    ETAG, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
+    ETAG, HeaderName, IF_RANGE, LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::date::is_strong_date;
 use crate::range::{ContentRange, Selection, from_text, select};
-use crate::syntax::entity_tag;
 
 /// Returns the fields of a 206 with one part of a stored response of `complete` bytes.
 #[must_use]
@@ -264,36 +262,4 @@ pub fn combine(known: &Range<u64>, new: &Range<u64>) -> Combined {
         before: known.start.min(new.start)..new.start,
         after: new.end..known.end.max(new.end),
     })
-}
-
-/// Makes a request for the whole one for the bytes that a stored part lacks; leaves it as it is where that cannot be.
-///
-/// The answer is a 206 that [`combine`]s to the whole, or a 200 when the representation has changed.
-pub fn complete(stored: &HeaderMap, known: &Range<u64>, complete: u64, request: &mut HeaderMap) {
-    let missing = match (known.start, known.end) {
-        (0, end) if end < complete => format!("bytes={end}-"),
-        (start @ 1.., end) if end == complete => format!("bytes=0-{}", start - 1),
-        _ => return,
-    };
-    //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
-    //# A client MUST NOT generate an If-Range header field containing an entity tag that is marked as
-    //# weak. A client MUST NOT generate an If-Range header field containing an HTTP-date unless the client
-    //# has no entity tag for the corresponding representation and the date is a strong validator in the
-    //# sense defined by Section 8.8.2.2.
-    let validator = match entity_tag(stored) {
-        Some(tag) => stored.get(ETAG).filter(|_| tag.is_strong()),
-        None => stored.get(LAST_MODIFIED).filter(|_| is_strong_date(stored)),
-    };
-    //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
-    //# A cache MAY complete a stored incomplete response by making a subsequent range request (Section
-    //# 14.2 of [HTTP]) and combining the successful response with the stored response, as defined in
-    //# Section 3.4.
-    //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
-    //# MAY send the Last-Modified value (using If-Unmodified-Since or If-Range) if the request is for a
-    //# subrange, a single stored response is being validated, and that response contains only a
-    //# Last-Modified value (not an entity tag).
-    if let Some(validator) = validator {
-        request.insert(IF_RANGE, validator.clone());
-        request.insert(RANGE, from_text(&missing));
-    }
 }

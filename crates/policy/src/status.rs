@@ -156,20 +156,6 @@ impl CacheStatus<'_> {
         self.finish(&line)
     }
 
-    /// Returns the member for this cache with the `key` parameter, where the key is printable ASCII and has room.
-    ///
-    /// A key tells what the cache tells apart, to attackers too: only for those who operate it.
-    #[must_use]
-    pub fn to_header_value_with_key(&self, key: &str) -> HeaderValue {
-        let mut line = Line::default();
-        self.write(&mut line);
-        //= https://www.rfc-editor.org/rfc/rfc9211#section-2.7
-        //# The value of "key" is a String that conveys a representation of the cache key (see [HTTP-CACHING],
-        //# Section 2) used for the response.
-        line.push_parameter(b"; key=", |line| line.push_string(key));
-        self.finish(&line)
-    }
-
     fn finish(&self, line: &Line) -> HeaderValue {
         // The line holds nothing but ASCII that was checked on its way in; the bare name is what is left to say
         // should that ever break.

@@ -32,7 +32,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LOCATION, CONTENT_RANGE, LAST_MODIFIED, RANGE, SET_COOKIE};
+use http::header::{CONTENT_LOCATION, LAST_MODIFIED, RANGE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::age::{Times, initial_age};
@@ -424,10 +424,6 @@ fn response_permits(
         policy.validated == Validated::Store && validator(exchange.response) == Validator::Present;
     if directives.no_cache && !validated {
         return Err(Reason::NoCache);
-    }
-    // It means nothing with another status code than 206, but what sends it is not to be trusted to be complete.
-    if exchange.status != StatusCode::PARTIAL_CONTENT && exchange.response.contains_key(CONTENT_RANGE) {
-        return Err(Reason::PartialContent);
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use super::memo::{Memo, recall};
 use super::ranges;
 use super::wanted::{Client, Wanted};
 use crate::hub::Hub;
-use crate::stored::{CACHE_STATUS, Kept, KeptResponse};
+use crate::stored::{Kept, KeptResponse};
 
 /// Why the cache did not answer.
 #[derive(Clone, Copy, Debug)]
@@ -140,9 +140,8 @@ pub(super) fn only_if_cached<B: Body>(wanted: &Wanted) -> Response<ResponseBody<
     let mut response = Response::new(ResponseBody::stored(Bytes::new()));
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     if let Some(name) = &wanted.hub.name {
-        let status =
-            CacheStatus { name, outcome: Outcome::Generated, ttl: None, detail: Some("only-if-cached") };
-        response.headers_mut().append(CACHE_STATUS, status.to_header_value());
+        let (outcome, detail) = (Outcome::Generated, Some("only-if-cached"));
+        CacheStatus { name, outcome, ttl: None, detail }.append_to(response.headers_mut());
     }
     response
 }
@@ -161,8 +160,7 @@ pub(super) fn passed<B: Body>(hub: &Hub, response: Response<B>, note: Note) -> R
     strip_surrogate_fields(response.headers_mut(), &hub.policy);
     if let Some(name) = &hub.name {
         let outcome = Outcome::Forwarded(Forwarded::because(note.forward));
-        let status = CacheStatus { name, outcome, ttl: None, detail: Some(note.detail) }.to_header_value();
-        response.headers_mut().append(CACHE_STATUS, status);
+        CacheStatus { name, outcome, ttl: None, detail: Some(note.detail) }.append_to(response.headers_mut());
     }
     response
 }

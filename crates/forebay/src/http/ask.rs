@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use forebay_core::entry::Entry;
+use forebay_core::event::Event;
 use forebay_core::seek::{Fill, Filling, Origin};
 use forebay_policy::reuse::Failure;
 use http::{Request, Response, request};
@@ -58,6 +59,7 @@ where
             Err(_) => Failure::Unreachable,
         };
         if let Some(stale) = judge.fallback(failure) {
+            judge.wanted.hub.tiers.instance().recorder().observe(&Event::Fallback);
             let reply = instead(&judge.wanted, &stale, (judge.why_forwarded(), failure));
             let shared = judge.fallback_is_shared(&stale, failure);
             return (Ok(reply), if shared { Filling::Failed(stale) } else { Filling::Unstorable });

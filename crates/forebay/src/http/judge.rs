@@ -35,7 +35,7 @@ use super::wanted::Wanted;
 use crate::axum::matched_path;
 use crate::cached::Cached;
 use crate::route::{MissingName, Route};
-use crate::stored::{CACHE_STATUS, Kept, KeptResponse, MAX_FIELD_BYTES, MAX_FIELDS};
+use crate::stored::{Kept, KeptResponse, MAX_FIELD_BYTES, MAX_FIELDS};
 use crate::template::Params;
 use crate::variants::{Admission, Variants};
 
@@ -354,8 +354,7 @@ impl Judge {
             let ttl = stored
                 .map(|lifetime| lifetime.freshness.as_secs().saturating_sub(lifetime.initial_age.as_secs()));
             let ttl = ttl.and_then(|ttl| i64::try_from(ttl).ok());
-            let status = CacheStatus { name, outcome, ttl, detail: Some(detail) }.to_header_value();
-            head.headers.append(CACHE_STATUS, status);
+            CacheStatus { name, outcome, ttl, detail: Some(detail) }.append_to(&mut head.headers);
         }
         let (method, request) = (&self.wanted.method, &self.wanted.headers);
         if self.conditions

@@ -6,11 +6,12 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::key::Secrets;
 use forebay_policy::partial::{Multipart, select_within, single_fields, unsatisfied_fields};
 use forebay_policy::range::{Selection, select};
+use forebay_policy::status::CACHE_STATUS;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
 use super::body::ResponseBody;
-use crate::stored::{CACHE_STATUS, KeptResponse};
+use crate::stored::KeptResponse;
 
 /// What of a stored response a request asks for; `None` for more than it has.
 pub(super) fn selection(request: &HeaderMap, kept: &KeptResponse, fields: &HeaderMap) -> Option<Selection> {

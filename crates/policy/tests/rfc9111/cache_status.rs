@@ -100,22 +100,6 @@ fn what_upstream_said_stays_in_front() {
     assert_eq!(response, fields(&[upstream, &[("cache-status", "ExampleCache; hit")]].concat()));
 }
 
-//= https://www.rfc-editor.org/rfc/rfc9211#section-2.7
-//= type=test
-//# The value of "key" is a String that conveys a representation of the cache key (see [HTTP-CACHING],
-//# Section 2) used for the response.
-#[test]
-fn a_key_is_a_string_or_left_out() {
-    let name = CacheName::new("ExampleCache").expect("a token");
-    let status = CacheStatus { name: &name, outcome: Outcome::Hit, ttl: None, detail: Some("l1") };
-    let written = |key: &str| status.to_header_value_with_key(key);
-    assert_eq!(written("a1"), "ExampleCache; hit; detail=l1; key=\"a1\"");
-    assert_eq!(written("a\"b"), "ExampleCache; hit; detail=l1; key=\"a\\\"b\"");
-    for key in ["caf\u{e9}", "a\nb", &"x".repeat(300)] {
-        assert_eq!(written(key), "ExampleCache; hit; detail=l1");
-    }
-}
-
 //= https://www.rfc-editor.org/rfc/rfc9211#section-2.8
 //= type=test
 //# The value of "detail" is either a String or a Token that allows implementations to convey additional
