@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_policy::directives::RequestDirectives;
 use forebay_policy::partial::{
-    Combined, Multipart, combine, complete, covers, select_within, single_fields, unsatisfied_fields,
+    Combined, Multipart, combine, covers, select_within, single_fields, unsatisfied_fields,
 };
 use forebay_policy::profile::{Policy, SetCookie};
 use forebay_policy::range::{ContentRange, MAX_RANGES, Selection, select};

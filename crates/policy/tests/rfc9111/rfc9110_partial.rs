@@ -1,7 +1,7 @@
 //! RFC 9110, section 15.3.7, and RFC 9111, sections 3.3 and 3.4: answers with parts, and parts that are stored.
 
 use forebay_policy::partial::{
-    Combined, Multipart, combine, complete, covers, select_within, single_fields, unsatisfied_fields,
+    Combined, Multipart, combine, covers, select_within, single_fields, unsatisfied_fields,
 };
 use forebay_policy::range::{ContentRange, Selection};
 use forebay_policy::update::combinable;

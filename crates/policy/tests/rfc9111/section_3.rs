@@ -257,7 +257,16 @@ fn a_part_is_stored_as_one_where_the_policy_combines_them_and_a_range_was_asked_
     case(&[("cache-control", "max-age=0"), PART, ("etag", "\"1\"")], &range).refused(Reason::Expired);
     case(&[("cache-control", "must-understand, no-store, max-age=60"), PART], &[])
         .refused(Reason::PartialContent);
-    Case::response(&[fresh, PART]).policy(Policy::proxy()).refused(Reason::PartialContent);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+//= type=test
+//# The Content-Range header field has no meaning for status codes that do not explicitly describe its
+//# semantic.
+#[test]
+fn a_whole_response_with_content_range_is_a_whole_response() {
+    let lines = &[("cache-control", "max-age=60"), ("content-range", "bytes 0-9/100")];
+    Case::response(lines).policy(Policy::proxy()).stored_for(60);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
