@@ -16,6 +16,7 @@ use forebay_policy::variant::Vary;
 use http::header::CONTENT_RANGE;
 use http::{HeaderMap, StatusCode};
 
+use super::ranges::slice;
 use super::wanted::Wanted;
 use crate::hub::Hub;
 use crate::stored::{Kept, KeptResponse};
@@ -119,15 +120,18 @@ impl Piece {
             return None;
         }
         let Combined::Joined(join) = combine(&had.range, &new.range) else { return None };
-        let at = |position: u64| usize::try_from(position.checked_sub(had.range.start)?).ok();
-        let mut body = BytesMut::new();
-        body.extend_from_slice(kept.body.get(at(join.before.start)?..at(join.before.end)?)?);
-        body.extend_from_slice(&self.body);
-        if !join.after.is_empty() {
-            body.extend_from_slice(kept.body.get(at(join.after.start)?..at(join.after.end)?)?);
-        }
-        let mut fields = update(&stored, &self.fields, SetCookie::Store);
         let complete = new.complete.or(had.complete);
+        // An origin that says two things of the length is believed in the newer one alone.
+        if had.complete.is_some_and(|had| complete != Some(had))
+            || complete.is_some_and(|end| join.whole.end > end)
+        {
+            return None;
+        }
+        let mut body = BytesMut::new();
+        body.extend_from_slice(&slice(&kept.body, had.range.start, &join.before)?);
+        body.extend_from_slice(&self.body);
+        body.extend_from_slice(&slice(&kept.body, had.range.start, &join.after)?);
+        let mut fields = update(&stored, &self.fields, SetCookie::Store);
         //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
         //# If the union consists of the entire range of the representation, then the client MUST process the
         //# combined response as if it were a complete 200 (OK) response, including a Content-Length header

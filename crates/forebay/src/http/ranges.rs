@@ -65,7 +65,11 @@ pub(super) fn answer<B: Body>(
     Some(response)
 }
 
-fn slice(body: &Bytes, first: u64, part: &Range<u64>) -> Option<Bytes> {
+/// Some bytes of a body that begins with the byte `first` of the whole, counted in the whole.
+pub(super) fn slice(body: &Bytes, first: u64, part: &Range<u64>) -> Option<Bytes> {
+    if part.is_empty() {
+        return Some(Bytes::new());
+    }
     let at = |position: u64| usize::try_from(position.checked_sub(first)?).ok();
     let range = at(part.start)?..at(part.end)?;
     body.get(range.clone())?;
