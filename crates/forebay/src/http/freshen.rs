@@ -45,7 +45,8 @@ impl Freshened {
             mismatch => {
                 let detail =
                     if let Freshens::No(mismatch) = mismatch { mismatch.as_str() } else { "mismatch" };
-                return Self::unstored(judge, (entry, kept), detail);
+                let age = entry.age(judge.wanted.hub.now());
+                return Self { response: kept.clone(), age, detail, fills: Vec::new() };
             }
         }
         let update = Update { judge, route, cached, from: &head.headers };
@@ -60,14 +61,9 @@ impl Freshened {
         }
     }
 
-    /// As it was: the origin has confirmed it in a way that changes nothing of it.
-    pub(super) fn unstored(
-        judge: &Judge,
-        (entry, kept): (&Entry<Kept>, &KeptResponse),
-        detail: &'static str,
-    ) -> Self {
-        let age = entry.age(judge.wanted.hub.now());
-        Self { response: kept.clone(), age, detail, fills: Vec::new() }
+    /// The same, for this request alone.
+    pub(super) fn unstored(self, detail: &'static str) -> Self {
+        Self { detail, fills: Vec::new(), ..self }
     }
 
     /// By the answer to a HEAD: what is to be stored anew, updated or marked stale.

@@ -344,7 +344,8 @@ impl Judge {
             && let Some(had) = self.had()
         {
             // It is for the cache, which has asked, and not for the client.
-            return Freshened::unstored(self, had, detail).into_reply(self).0;
+            let freshened = Freshened::by(self, &self.wanted.route, &Cached::default(), had, &head);
+            return freshened.unstored(detail).into_reply(self).0;
         }
         strip_surrogate_fields(&mut head.headers, &hub.policy);
         if let Some(name) = &hub.name {
