@@ -98,7 +98,15 @@ where
             }
         }
     }
-    tiers.ask(None, tiers.local_grounds(tiers.begin()), absence, None, origin).await
+    let usable = at_hand(tiers, &canonical, seeker);
+    tiers.ask(None, tiers.local_grounds(tiers.begin()), absence, usable, origin).await
+}
+
+/// What a request that asks by itself has in L1 to be validated, or to fall back on.
+fn at_hand<V: Stored>(tiers: &Tiers<V>, canonical: &[u8], seeker: &impl Seeker<V>) -> Option<Arc<Entry<V>>> {
+    let now = tiers.now();
+    let (entry, _) = tiers.probe(canonical, tiers.key(canonical), now).ok()?;
+    matches!(Next::of(seeker, &entry, now), Next::Ask).then_some(entry)
 }
 
 /// Whether a request whose leader the origin has failed takes what the leader had instead. That must be an answer to this

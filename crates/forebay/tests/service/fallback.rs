@@ -1,5 +1,7 @@
 //! Stale answers in the place of an origin that fails (RFC 5861 4; F17, S33).
 
+use std::time::Duration;
+
 use axum::http::Method;
 use forebay::{Path, Policy};
 use futures_util::future::join_all;
@@ -95,6 +97,32 @@ async fn the_followers_of_a_request_that_failed_share_its_fallback() {
         collapsed += usize::from(reply.cache_status().contains("; collapsed"));
     }
     assert_eq!((shop.origin.calls(), collapsed), (2, 99));
+}
+
+// Who has waited for another in vain is not worse off than that one.
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_goes_on_alone_takes_what_is_stale_along() {
+    let shop = Shop::with(Policy::origin(), |cache| cache.flight_wait("1s")).await;
+    let fields: Fields<'_> = &[("cache-control", "max-age=60, stale-if-error=300"), ("etag", "\"1\"")];
+    shop.origin.says(200, fields, "old");
+    shop.get("/a", &[]).await;
+    shop.pass(100);
+    shop.origin.does(|_| Deed::Fail);
+    shop.origin.hold();
+    let asking: Vec<_> = (0..10)
+        .map(|_| {
+            let shop = shop.clone();
+            tokio::spawn(async move { shop.get("/a", &[]).await })
+        })
+        .collect();
+    settle().await;
+    tokio::time::advance(Duration::from_millis(1100)).await;
+    settle().await;
+    assert_eq!((shop.origin.calls(), shop.origin.last().has("if-none-match")), (11, true));
+    shop.origin.release();
+    for reply in join_all(asking).await {
+        assert_eq!(reply.unwrap().text(), "old");
+    }
 }
 
 // S33, F17
