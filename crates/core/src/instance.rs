@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::breaker::{Breaker, Permit, Transition};
-use crate::coherence::{self, Coherence};
+use crate::coherence::{self, Alone, Coherence};
 use crate::event::{Event, Names, Op, Recorder};
 use crate::key::Secrets;
 use crate::l2::{Issued, L2, L2Error, Position};
@@ -139,9 +139,9 @@ impl Instance {
     async fn invalidate_idents(&self, idents: Vec<crate::tag::Ident>) -> Result<Receipt, InvalidateError> {
         let now = self.settings.clock.now();
         let Some(remote) = &self.remote else {
-            self.coherence.taint(&idents, now);
+            let local = self.coherence.invalidate_alone(&idents, now);
             self.recorder.observe(&Event::Invalidated);
-            return Ok(Receipt(None));
+            return Ok(Receipt(Proof::Local(local)));
         };
         let queued = idents.len();
         let (ticket, at_least) = self.coherence.ticket(now);
@@ -153,7 +153,7 @@ impl Instance {
                 let event = coherence::Event::Issued(ticket, idents, issued);
                 self.coherence.on_event(event, self.settings.clock.now());
                 self.recorder.observe(&Event::Invalidated);
-                Ok(Receipt(Some(issued)))
+                Ok(Receipt(Proof::Log(issued)))
             }
             Err(source) => {
                 self.coherence.taint(&idents, self.settings.clock.now());
@@ -211,11 +211,19 @@ impl Remote {
 
 /// Proof of a confirmed invalidation. Opaque: what it holds depends on L2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Receipt(Option<Issued>);
+pub struct Receipt(Proof);
+
+/// What an invalidation left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Proof {
+    /// A place in L2's log.
+    Log(Issued),
+    /// Without L2: epochs in place of numbers.
+    Local(Alone),
+}
 
 impl Receipt {
-    /// What L2 said; `None` without an L2.
-    pub(crate) fn issued(self) -> Option<Issued> {
+    pub(crate) fn proof(self) -> Proof {
         self.0
     }
 }
@@ -223,7 +231,7 @@ impl Receipt {
 impl fmt::Display for Receipt {
     /// Its place in the log, for people who compare what two instances have heard; `local` without a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Issued { position: Position { incarnation, seq }, .. }) = &self.0 else {
+        let Proof::Log(Issued { position: Position { incarnation, seq }, .. }) = &self.0 else {
             return f.write_str("local");
         };
         write!(f, "{seq}-")?;

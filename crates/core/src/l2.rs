@@ -125,6 +125,8 @@ pub struct Issued {
     pub position: Position,
     /// The sequence number that stood there before it.
     pub previous: Seq,
+    /// The highest number that any of its idents had in the log before, or the log's floor if that is higher.
+    pub last: Seq,
 }
 
 /// A stretch of the log.

@@ -116,10 +116,12 @@ impl L2 for RedisL2 {
                     (last, earlier)
                 }
             };
+            let mut highest = 0;
             for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
-                self.invalidate_some(chunk, at_least).await?;
+                highest = self.invalidate_some(chunk, at_least).await?.last.max(highest);
             }
-            self.invalidate_some(last, at_least).await
+            let issued = self.invalidate_some(last, at_least).await?;
+            Ok(Issued { last: issued.last.max(highest), ..issued })
         })
     }
 
@@ -234,9 +236,10 @@ impl RedisL2 {
         let mut args = self.args();
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
-        let (incarnation, seq, previous): (Bytes, Bytes, Bytes) =
+        let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
             self.call(&scripts::INVALIDATE, &self.writes.client()?, args).await?;
-        Ok(Issued { position: position(&seq, &incarnation)?, previous: number(&previous)? })
+        let position = position(&seq, &incarnation)?;
+        Ok(Issued { position, previous: number(&previous)?, last: number(&last)? })
     }
 
     async fn some_scores(&self, idents: &[Ident]) -> Result<Scores, L2Error> {

@@ -53,6 +53,7 @@ pub async fn conformance<L: L2>(make: impl AsyncFn(usize) -> [L; 2]) {
         a_store_that_must_be_refused_changes_nothing
         numbers_grow_whoever_issues_them
         numbers_are_above_what_the_issuer_has_seen
+        an_invalidation_tells_of_the_last_before_it
         every_subscriber_hears_the_whole_chain
         no_ident_moves_only_the_position
         pages_of_the_log_are_complete
@@ -191,6 +192,18 @@ pub async fn numbers_are_above_what_the_issuer_has_seen(a: &impl L2, b: &impl L2
     assert!(second.position.seq > first.position.seq, "the number fell back to the clock");
     let third = ok(b.invalidate(&[ident(1)], second.position.seq).await);
     assert!(third.position.seq > second.position.seq, "`at_least` itself is not above");
+}
+
+/// An invalidation tells when the last of its idents was invalidated before, and nothing of others.
+pub async fn an_invalidation_tells_of_the_last_before_it(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    let first = ok(a.invalidate(&[ident(1)], 0).await);
+    assert!(first.last <= start.seq, "{} of an ident that was never invalidated", first.last);
+    ok(b.invalidate(&[ident(2)], 0).await);
+    let second = ok(b.invalidate(&[ident(1), ident(3)], 0).await);
+    assert_eq!(second.last, first.position.seq);
+    let third = ok(a.invalidate(&[ident(3), ident(2)], 0).await);
+    assert_eq!(third.last, second.position.seq, "the later of the two");
 }
 
 /// Every subscriber, the issuer included, hears each invalidation once, in order, with its idents, its number and the

@@ -47,3 +47,5 @@ mod tests;
 pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves, Standing};
 pub use self::state::State;
+
+pub(crate) use self::shared::Alone;

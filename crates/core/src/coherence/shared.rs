@@ -38,6 +38,15 @@ pub enum Standing {
     Lapsed,
 }
 
+/// An invalidation on an instance without L2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Alone {
+    /// The epoch it began.
+    pub(crate) epoch: u64,
+    /// The last epoch before it at which one of its idents was invalidated.
+    pub(crate) last: u64,
+}
+
 /// What a fill starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
@@ -192,6 +201,24 @@ impl Coherence {
     /// Invalidates on this instance at once, without L2; where there is an L2, it will be told.
     pub fn taint(&self, idents: &[Ident], now: Moment) {
         self.on_event(Event::Unconfirmed(idents.to_vec()), now);
+    }
+
+    /// Invalidates on an instance that has no L2 and never will.
+    pub(crate) fn invalidate_alone(&self, idents: &[Ident], now: Moment) -> Alone {
+        self.update(|state| {
+            let last = state.last_tainted(idents);
+            state.on_event(Event::Unconfirmed(idents.to_vec()), now);
+            Alone { epoch: state.local_stamp().epoch, last }
+        })
+    }
+
+    /// Whether none of the idents was invalidated here after `since` without L2 knowing of it, but for what `own` did.
+    pub(crate) fn untouched_since(&self, since: u64, own: Option<Alone>, idents: &[Ident]) -> bool {
+        let state = self.read();
+        idents.iter().all(|ident| {
+            let last = state.last_tainted(std::slice::from_ref(ident));
+            last <= since || own.is_some_and(|own| last == own.epoch && own.last <= since)
+        })
     }
 
     /// See [`State::next_action`].

@@ -504,6 +504,11 @@ impl State {
         self.epoch += 1;
     }
 
+    /// The last epoch at which one of the idents was invalidated without L2 knowing of it; zero for never.
+    pub(super) fn last_tainted(&self, idents: &[Ident]) -> u64 {
+        idents.iter().filter_map(|ident| self.pending.get(ident)).max().unwrap_or(0)
+    }
+
     /// Notes invalidations that L2 does not know of.
     pub(super) fn taint(&mut self, idents: &[Ident]) {
         self.epoch += 1;

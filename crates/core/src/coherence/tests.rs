@@ -35,7 +35,7 @@ fn message(previous: Seq, seq: Seq) -> Event {
 }
 
 fn issued(previous: Seq, seq: Seq) -> Issued {
-    Issued { position: position(seq), previous }
+    Issued { position: position(seq), previous, last: previous }
 }
 
 /// An instance that joined at `seq`, at the clock's start.
@@ -332,7 +332,7 @@ impl Run {
     fn issued(&self, at_least: Seq, more: u64) -> Issued {
         let incarnation = self.state.incarnation().unwrap_or(Incarnation([1; 16]));
         let seq = at_least + more;
-        Issued { position: Position { incarnation, seq }, previous: seq - 1 }
+        Issued { position: Position { incarnation, seq }, previous: seq - 1, last: seq - 1 }
     }
 
     fn reply(&self, kind: u8, at: Position, seq: Seq) -> Reply {

@@ -1,18 +1,19 @@
 //! A value that comes with the change that invalidates it: the answer to a request that is an entry itself.
 //!
-//! Such a value is younger than its own invalidation. Whether it is also younger than another's that came in between, the log
-//! tells: where nothing stands in it between what was known before the request was sent and the request's own invalidation,
-//! nothing came in between.
+//! Such a value is younger than its own invalidation. Whether it is also younger than another's that came in between is asked
+//! of the log: an invalidation tells when its idents were invalidated before it, and the idents that it does not name are
+//! looked up afterwards. Where nothing came in between, the value rests on its own invalidation.
 
-use std::future::Future;
-
-use crate::entry::{Stamp, Stored};
-use crate::instance::Receipt;
-use crate::l2::{Incarnation, Issued};
-use crate::seek::{Fill, Filling};
+use std::future::{Future, ready};
 
 use super::outcome::Grounds;
 use super::state::Tiers;
+use crate::entry::{Seq, Stamp, Stored};
+use crate::event::{Event, Op};
+use crate::instance::{Proof, Receipt};
+use crate::l2::{Incarnation, Issued, Scores};
+use crate::seek::{Fill, Filling};
+use crate::tag::Ident;
 
 /// What was known before a request was sent that may change something.
 #[derive(Clone, Copy, Debug)]
@@ -30,30 +31,54 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// Stores what a request brought that has invalidated what it changed, for which it has this receipt. Stores nothing where
-    /// something else may have been invalidated meanwhile. `filling` runs to its end in any case.
+    /// something that invalidates it has happened meanwhile. One more round trip to L2 than another fill.
     pub async fn fill_after(
         &self,
         before: Before,
         receipt: Receipt,
-        filling: impl Future<Output = Vec<Fill<V>>> + Send + 'static,
+        filling: impl Future<Output = Vec<Fill<V>>> + Send,
     ) {
-        match self.grounds_after(before, receipt) {
-            Some(grounds) => self.fill(None, grounds, None, Filling::Storable(Box::pin(filling))).await,
-            None => drop(filling.await),
+        let fills = filling.await;
+        let idents: Vec<Ident> = fills.iter().flat_map(|fill| fill.idents.as_slice()).copied().collect();
+        match self.grounds_after(before, receipt, &idents).await {
+            Some(grounds) => self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await,
+            None => self.instance().recorder().observe(&Event::NotStored("invalidated")),
         }
     }
 
     /// What such a value rests on: its own invalidation, if that is the only one since.
-    fn grounds_after(&self, before: Before, receipt: Receipt) -> Option<Grounds> {
+    async fn grounds_after(&self, before: Before, receipt: Receipt, idents: &[Ident]) -> Option<Grounds> {
         let Before { stamp, incarnation } = before;
-        let Some(Issued { position, previous }) = receipt.issued() else {
-            // Without a log each invalidation is an epoch.
-            let epoch = self.instance().coherence().epoch();
-            let alone = incarnation.is_none() && epoch == stamp.epoch + 1;
-            return alone.then_some(Grounds { stamp: Stamp { epoch, ..stamp }, incarnation });
-        };
-        let alone = incarnation == Some(position.incarnation) && previous <= stamp.seq;
-        // The epoch stays: what this instance has invalidated and L2 not confirmed has a later one.
-        alone.then_some(Grounds { stamp: Stamp { seq: position.seq, ..stamp }, incarnation })
+        let coherence = self.instance().coherence();
+        match receipt.proof() {
+            Proof::Local(own) => {
+                let stamp = Stamp { epoch: own.epoch, ..stamp };
+                let untouched = coherence.untouched_since(before.stamp.epoch, Some(own), idents);
+                untouched.then_some(Grounds { stamp, incarnation })
+            }
+            Proof::Log(issued) => {
+                let scores = self.scores(idents).await?;
+                // The epoch stays: what this instance has invalidated and L2 not confirmed has a later one.
+                let stamp = Stamp { seq: issued.position.seq, ..stamp };
+                let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)
+                    && coherence.untouched_since(before.stamp.epoch, None, idents);
+                untouched.then_some(Grounds { stamp, incarnation })
+            }
+        }
     }
+
+    async fn scores(&self, idents: &[Ident]) -> Option<Scores> {
+        let instance = self.instance();
+        let remote = instance.remote.as_ref()?;
+        let (recorder, clock) = (instance.recorder(), &instance.settings().clock);
+        remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(idents)).await.ok()
+    }
+}
+
+/// Whether an invalidation is all that has happened to these idents since `since`.
+fn is_only_change(incarnation: Option<Incarnation>, since: Seq, issued: Issued, scores: &Scores) -> bool {
+    let own = issued.position;
+    let one_life = incarnation == Some(own.incarnation) && scores.position.incarnation == own.incarnation;
+    let untouched = |seq: &Option<Seq>| seq.is_none_or(|seq| seq <= since || seq == own.seq);
+    one_life && issued.last <= since && scores.floor <= since && scores.seqs.iter().all(untouched)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use forebay_core::entry::Span;
 use forebay_core::instance::Receipt;
+use forebay_core::tag::All;
 use forebay_core::tiers::Before;
 
 use crate::support::*;
@@ -85,4 +86,35 @@ async fn without_l2_it_is_stored_unless_something_else_was_changed_here() {
     let receipt = change.invalidated("x").await;
     change.stored("x", receipt).await;
     assert_eq!(node.get("x").await, (newest, From::Origin));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_concern_it_may_be_changed_meanwhile() {
+    let world = World::new();
+    let [a, b] = world.nodes().await;
+    for node in [a.clone(), world.alone()] {
+        let change = Change::sent(&node, "x");
+        b.write("y").await.unwrap();
+        node.write("z").await.unwrap();
+        let (version, receipt) = (change.version, change.invalidated("x").await);
+        b.write("y").await.unwrap();
+        change.stored("x", receipt).await;
+        settle().await;
+        assert_eq!(node.get("x").await, (version, From::L1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_else_invalidates_it_keeps_it_out_though_its_own_change_does_not_name_it() {
+    let world = World::new();
+    let [a, b] = world.nodes().await;
+    let alone = world.alone();
+    for (node, other) in [(&a, &b), (&alone, &alone)] {
+        let change = Change::sent(node, "x");
+        other.tiers.instance().invalidate(All).await.unwrap();
+        let receipt = change.invalidated("x").await;
+        change.stored("x", receipt).await;
+        settle().await;
+        assert_eq!(node.peek("x"), None);
+    }
 }

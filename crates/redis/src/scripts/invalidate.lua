@@ -4,5 +4,5 @@ local at_least = tonumber(ARGV[6])
 if not is_whole() then
   begin(at_least)
 end
-local previous = issue({ unpack(ARGV, 7) }, at_least)
-return { incarnation, text(seq), text(previous) }
+local previous, last = issue({ unpack(ARGV, 7) }, at_least)
+return { incarnation, text(seq), text(previous), text(last) }

@@ -97,7 +97,12 @@ local function issue(idents, at_least)
     begin(0)
     at_least = 0
   end
-  local previous = seq
+  local previous, last = seq, floor
+  if #idents > 0 then
+    for _, score in ipairs(redis.call('ZMSCORE', L, unpack(idents))) do
+      last = math.max(last, tonumber(score or 0))
+    end
+  end
   seq = math.max(now, previous + 1, at_least + 1)
   redis.call('SET', V, text(seq))
   local scored = {}
@@ -110,5 +115,5 @@ local function issue(idents, at_least)
   end
   trim()
   publish(previous, idents)
-  return previous
+  return previous, last
 end

@@ -141,13 +141,15 @@ impl Data {
         let seq = self.clock.micros().max(previous + 1).max(at_least.saturating_add(1));
         let position = Position { incarnation, seq };
         self.kept.position = Some(position);
+        let known = idents.iter().filter_map(|ident| self.kept.log.last.get(ident).copied());
+        let last = known.fold(self.kept.log.floor, Seq::max);
         for ident in idents {
             self.kept.log.raise(*ident, seq);
         }
         let oldest = self.clock.micros().saturating_sub(micros(self.settings.retention));
         self.kept.log.trim(self.settings.max_log, oldest);
         self.bus.publish(&Message { incarnation, seq, previous, idents: idents.to_vec() });
-        Issued { position, previous }
+        Issued { position, previous, last }
     }
 
     pub(super) fn catch_up(&mut self, after: Seq) -> Option<Page> {

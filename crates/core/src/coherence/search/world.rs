@@ -275,6 +275,8 @@ impl World {
         let previous = self.l2.seq;
         let seq = self.next_seq(at_least, scenario);
         self.l2.seq = seq;
+        let known = idents.iter().filter_map(|ident| self.l2.log[number(*ident)]);
+        let last = known.map(|(seq, _)| seq).fold(self.l2.floor, Seq::max);
         for ident in idents {
             self.l2.log[number(*ident)] = Some((seq, self.now));
         }
@@ -291,7 +293,7 @@ impl World {
                 (promise.lost, promise.since, promise.seq) = (false, self.now, seq);
             }
         }
-        Issued { position, previous }
+        Issued { position, previous, last }
     }
 
     /// The position moves on because it has stood still too long; no message is sent.
