@@ -12,4 +12,5 @@ mod framing;
 mod lifecycle;
 mod rules;
 mod settings;
+mod sidecars;
 mod upgrades;
