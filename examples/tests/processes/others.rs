@@ -1,7 +1,7 @@
 //! The examples beside the quickstart: each does what it says.
 
 use forebay_testkit::redis::RedisServer;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::support::{Data, Site, command};
 
@@ -28,6 +28,26 @@ async fn each_user_has_answers_of_their_own_and_nobody_else_gets_any() {
         assert!(answer.text.starts_with(&format!("for {user} alone")), "{answer:?}");
     }
     assert_eq!(site.get("/me").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_old_rate_is_given_at_once_while_a_new_one_is_made_or_in_place_of_an_error() {
+    let site = Site::start(env!("CARGO_BIN_EXE_stale"), &Data::new(), None).await;
+    let one = site.get("/rates/EUR").await;
+    assert!(one.cache_status().contains("; stored;") && one.cache_status().contains("=handler"), "{one:?}");
+    let all = site.get("/rates").await;
+    assert!(all.cache_status().contains("; stored;") && all.cache_status().contains("=route"), "{all:?}");
+
+    let old = site.get_until("/rates", |answer| answer.is_hit_of("stale")).await;
+    assert_eq!(old.text, all.text);
+    let new = site.get_until("/rates", |answer| answer.text != all.text).await;
+    assert!(new.is_hit_of("l1"), "nobody has waited for it: {new:?}");
+
+    site.send(Method::POST, "/down", &[], "").await;
+    let kept = site.get_until("/rates/EUR", |answer| !answer.is_hit_of("l1")).await;
+    assert!(kept.cache_status().contains("fwd=stale; fwd-status=503"), "{kept:?}");
+    assert_eq!((kept.status, &kept.text), (StatusCode::OK, &one.text));
+    assert_eq!(site.get("/rates/CHF").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
