@@ -12,3 +12,8 @@ pub use start::{Error, listen, now, redis, run};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Compiles what docs/http.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/http.md")]
+struct Http;
