@@ -18,6 +18,10 @@ async fn aged(policy: Policy, fields: Fields<'_>, seconds: u64) -> Shop {
     shop
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# request: The cache was able to select a fresh response for the request, but the request's semantics
+//# (e.g., Cache-Control request directives) did not allow its use.
 #[tokio::test]
 async fn a_proxy_does_what_clients_ask_and_a_service_s_own_cache_does_not() {
     // What is asked, the age of what is stored, and whether a proxy answers with it.

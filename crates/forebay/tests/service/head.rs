@@ -24,8 +24,11 @@ async fn head(shop: &Shop, fields: Fields<'_>) -> crate::support::Reply {
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
 //= type=test
-//# If all the aforementioned selected responses' validators match those of the HEAD response, the
-//# cache SHOULD update the stored GET response with the header fields
+//# For each of the stored responses that could have been chosen, if the stored response and HEAD
+//# response have matching values for any received validator fields (ETag and Last-Modified) and, if the
+//# HEAD response has a Content-Length header field, the value of Content-Length matches that of the
+//# stored response, the cache SHOULD update the stored response as described below; otherwise, the
+//# cache SHOULD consider the stored response to be stale.
 #[tokio::test]
 async fn a_head_with_the_same_validator_gives_the_stored_answer_a_new_life() {
     let shop = stale(Policy::origin()).await;

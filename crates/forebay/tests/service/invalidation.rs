@@ -139,8 +139,7 @@ async fn what_was_read_before_a_change_is_not_stored_after_it() {
 //
 //= https://www.rfc-editor.org/rfc/rfc9875#section-2.1
 //= type=test
-//# Two responses stored in the same cache are considered to belong to the same group when all of the
-//# following conditions are met: They both share the same URI origin (per Section 4.3.1 of [HTTP]).
+//# They both share the same URI origin (per Section 4.3.1 of [HTTP]).
 #[tokio::test]
 async fn groups_are_invalidated_within_their_origin() {
     let shop = Shop::proxy().await;

@@ -31,6 +31,11 @@ async fn range(shop: &Shop, range: &str) -> Reply {
 //= type=test
 //# A cache MUST NOT send a partial response to a client without explicitly marking it using the 206
 //# (Partial Content) status code.
+//
+//= https://www.rfc-editor.org/rfc/rfc9211#section-2.2
+//= type=test
+//# partial: The cache was able to select a partial response for the request, but it did not contain all
+//# of the requested ranges (or the request was for the complete response).
 #[tokio::test]
 async fn a_stored_part_answers_what_lies_within_it_and_nothing_else() {
     let shop = shop().await;
@@ -103,6 +108,11 @@ async fn parts_that_make_up_the_whole_answer_for_the_whole() {
 //# recent header fields is used as the source of header fields for the combined response, except that
 //# the client MUST use other header fields provided in the new response, aside from Content-Range, to
 //# replace all instances of the corresponding header fields in the stored response.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+//= type=test
+//# When combining the new response with one or more stored responses, a cache MUST update the stored
+//# response header fields using the header fields provided in the new response, as per Section 3.2.
 #[tokio::test]
 async fn joined_parts_have_the_newer_fields() {
     let shop = shop().await;
@@ -119,8 +129,9 @@ async fn joined_parts_have_the_newer_fields() {
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-3.4
 //= type=test
-//# A cache that combines partial responses as defined in Section 15.3.7.3 of [HTTP] when the two share
-//# the same strong validator
+//# A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
+//# later requests, if they all share the same strong validator and the cache complies with the client
+//# requirements in Section 15.3.7.3 of [HTTP].
 #[tokio::test]
 async fn parts_of_two_representations_are_never_put_together() {
     let others: [Fields<'_>; 4] = [

@@ -8,7 +8,11 @@ use crate::support::{Fields, field};
 
 //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
 //= type=test
-//# If a matching, valid, and non-empty targeted field is present,
+//# When a cache that implements this specification receives a response with one or more of the header
+//# field names on its target list, the cache MUST select the first (in target-list order) field with a
+//# valid, non-empty value and use its value to determine the caching policy for the response, and it
+//# MUST ignore the Cache-Control and Expires header fields in that response, unless no valid, non-empty
+//# value is available from the listed header fields.
 #[tokio::test]
 async fn the_field_that_speaks_to_this_cache_outranks_the_others() {
     let cases: [(Fields<'_>, bool); 5] = [

@@ -30,7 +30,7 @@ async fn range(shop: &Shop, range: &str) -> Reply {
 //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.1
 //= type=test
 //# If a single part is being transferred, the server generating the 206 response MUST generate a
-//# Content-Range header field, describing what range of the selected representation is enclosed, and
+//# Content-Range header field, describing what range of the selected representation is enclosed, and a
 //# content consisting of the range.
 #[tokio::test]
 async fn one_range_of_a_stored_answer_is_cut_out_of_it() {
@@ -105,8 +105,8 @@ async fn a_range_behind_the_end_is_refused_with_the_length() {
 //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.2
 //= type=test
 //# To avoid confusion with single-part responses, a server MUST NOT generate a Content-Range header
-//# field in the HTTP header section of a multiple part response (this field will be sent in each body
-//# part instead).
+//# field in the HTTP header section of a multiple part response (this field will be sent in each part
+//# instead).
 #[tokio::test]
 async fn several_ranges_come_in_parts_that_can_be_taken_apart() {
     let shop = Shop::origin_profile().await;
@@ -140,7 +140,7 @@ fn taken_apart<'a>(body: &'a str, boundary: &str) -> Vec<(&'a str, &'a str)> {
 //= https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
 //= type=test
 //# A recipient of an If-Range header field MUST ignore the Range header field if the If-Range condition
-//# evaluates as false. Otherwise, the recipient SHOULD process the Range header field as requested.
+//# evaluates to false.
 #[tokio::test]
 async fn if_range_holds_only_by_the_same_strong_validator() {
     let shop = stored(PAGE).await;

@@ -22,7 +22,7 @@ async fn stale(policy: Policy, fields: Fields<'_>) -> Shop {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
 //= type=test
 //# When generating a conditional request for validation, a cache either starts with a request it is
-//# attempting to satisfy or -- if it is initiating the request independently -- synthesizes a request
+//# attempting to satisfy or — if it is initiating the request independently — synthesizes a request
 //# using a stored response by copying the method, target URI, and request header fields identified by
 //# the Vary header field (Section 4.1).
 #[tokio::test]
@@ -57,6 +57,10 @@ async fn a_stale_answer_s_validators_are_what_the_origin_is_asked_with() {
 //= type=test
 //# A 304 (Not Modified) response status code indicates that the stored response can be updated and
 //# reused; see Section 4.3.4.
+//
+//= https://www.rfc-editor.org/rfc/rfc9111#section-4
+//= type=test
+//# the stored response is one of the following: successfully validated (see Section 4.3).
 #[tokio::test]
 async fn a_304_gives_the_stored_answer_a_new_life() {
     let shop = stale(Policy::origin(), TAG).await;
@@ -197,7 +201,7 @@ async fn a_client_s_conditions_are_judged_by_the_answer_that_comes_of_it() {
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
 //= type=test
-//# If none of the stored responses contain at least one of the same strong validators, then the cache MUST
+//# If none of the initial set contains at least one of the same strong validators, then the cache MUST
 //# NOT use the new response to update any stored responses.
 #[tokio::test]
 async fn a_304_about_another_representation_changes_nothing() {

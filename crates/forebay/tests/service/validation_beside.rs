@@ -115,7 +115,7 @@ async fn a_304_to_a_question_asked_before_an_invalidation_freshens_nothing() {
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
 //= type=test
 //# The initial set of stored responses to update are those that could have been chosen for that request
-//# -- i.e., those that meet the requirements in Section 4, except the last requirement to be fresh, able
+//# — i.e., those that meet the requirements in Section 4, except the last requirement to be fresh, able
 //# to be served stale, or just validated.
 #[tokio::test]
 async fn a_304_freshens_the_variants_that_are_the_same_representation() {
@@ -199,6 +199,11 @@ async fn a_304_reaches_no_client_that_sent_no_condition() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5
+//= type=test
+//# If the conditional request originated with an outbound client, such as a user agent with its own
+//# cache sending a conditional GET to a shared proxy, then the proxy SHOULD forward the 304 response to
+//# that client.
 #[tokio::test]
 async fn a_solo_request_s_conditions_come_through_where_nothing_is_stored() {
     let shop = Shop::origin_profile().await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
 
 mod support;
+mod validation;
 
 mod broken;
 mod hidden;
