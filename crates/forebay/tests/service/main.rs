@@ -12,6 +12,7 @@ mod builder;
 mod directives;
 mod fallback;
 mod flight;
+mod harm;
 mod head;
 mod hyper;
 mod invalidation;
