@@ -6,11 +6,13 @@ use std::time::Duration;
 use forebay_core::entry::{Entry, Span};
 use forebay_core::seek::Fill;
 use forebay_core::tag::Idents;
+use forebay_policy::profile::SetCookie;
 use forebay_policy::status::{Forwarded, Outcome};
 use forebay_policy::update::{Freshens, HeadEffect, StoredHead, combinable, freshens, head_effect, update};
 use forebay_policy::windows::Windows;
+use http::header::SET_COOKIE;
 use http::response::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::answer::respond_with;
@@ -27,6 +29,8 @@ pub(super) struct Freshened {
     age: Duration,
     detail: &'static str,
     fills: Vec<Fill<Kept>>,
+    /// What the origin has set for this client, and for nobody else.
+    cookies: Vec<HeaderValue>,
 }
 
 impl Freshened {
@@ -39,6 +43,8 @@ impl Freshened {
         head: &Parts,
     ) -> Self {
         let stored = kept.as_received();
+        let own = judge.wanted.hub.policy.set_cookie != SetCookie::Store;
+        let cookies = head.headers.get_all(SET_COOKIE).iter().filter(|_| own).cloned().collect();
         match freshens(&stored, &head.headers) {
             Freshens::Yes => {}
             // The origin has confirmed what it was asked about, in words that are about something else.
@@ -46,7 +52,7 @@ impl Freshened {
                 let detail =
                     if let Freshens::No(mismatch) = mismatch { mismatch.as_str() } else { "mismatch" };
                 let age = entry.age(judge.wanted.hub.now());
-                return Self { response: kept.clone(), age, detail, fills: Vec::new() };
+                return Self { response: kept.clone(), age, detail, fills: Vec::new(), cookies };
             }
         }
         let update = Update { judge, route, cached, from: &head.headers };
@@ -55,9 +61,9 @@ impl Freshened {
             Ok(fill) => {
                 let mut fills = vec![fill];
                 fills.extend(update.variants_like(entry, &stored));
-                Self { response, age, detail: "validated", fills }
+                Self { response, age, detail: "validated", fills, cookies }
             }
-            Err(reason) => Self { response, age, detail: reason, fills: Vec::new() },
+            Err(reason) => Self { response, age, detail: reason, fills: Vec::new(), cookies },
         }
     }
 
@@ -91,12 +97,14 @@ impl Freshened {
 
     /// The answer to the request that had the response confirmed, and what is stored of it.
     pub(super) fn into_reply<R: Body>(self, judge: &Judge) -> (Response<ResponseBody<R>>, Vec<Fill<Kept>>) {
-        let Self { response, age, detail, fills } = self;
+        let Self { response, age, detail, fills, cookies } = self;
         let (wanted, reason) = (&judge.wanted, judge.why_forwarded());
         let forwarded =
             Forwarded { status: Some(304), stored: !fills.is_empty(), ..Forwarded::because(reason) };
         let outcome = Outcome::Forwarded(forwarded);
-        (respond_with(&wanted.hub, &response, age, wanted.as_client(), outcome, detail), fills)
+        let mut reply = respond_with(&wanted.hub, &response, age, wanted.as_client(), outcome, detail);
+        reply.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        (reply, fills)
     }
 }
 
