@@ -112,6 +112,9 @@ pub enum Filling<V> {
     LookAgain,
     /// There is none worth sharing. Whoever waits for it may settle for this entry, which is stale.
     Failed(Arc<Entry<V>>),
+    /// It is here in full already, and can be found in L1 before the requester gets its answer. The first of the fills is what
+    /// the requester has asked for.
+    Complete(Vec<Fill<V>>),
     /// It is stored when it has arrived in full. The first of the fills is what the requester has asked for; none if nothing is
     /// to be stored after all.
     Storable(Pin<Box<dyn Future<Output = Vec<Fill<V>>> + Send>>),
@@ -123,6 +126,7 @@ impl<V> fmt::Debug for Filling<V> {
             Self::Unstorable => "Unstorable",
             Self::LookAgain => "LookAgain",
             Self::Failed(_) => "Failed(..)",
+            Self::Complete(_) => "Complete(..)",
             Self::Storable(_) => "Storable(..)",
         })
     }
@@ -144,6 +148,27 @@ pub struct Fill<V> {
     /// For a value made from an entry that the origin has confirmed: that entry's stamp. What has been invalidated stays so,
     /// whatever the origin says of a validator. What invalidates the entry that was `usable` invalidates this value as well.
     pub basis: Option<Stamp>,
+    /// What waits until the value can be found in L1.
+    pub held: Option<Held>,
+}
+
+/// Something that goes on when it is dropped: the end of a body, so that whoever has seen it finds the value in the cache.
+pub struct Held {
+    _held: Box<dyn Send>,
+}
+
+impl Held {
+    /// Holds this.
+    #[must_use]
+    pub fn new(held: impl Send + 'static) -> Self {
+        Self { _held: Box::new(held) }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held(..)")
+    }
 }
 
 /// A value that says how answers vary.

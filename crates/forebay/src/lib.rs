@@ -32,6 +32,7 @@
 //!
 //! * [`Cache`]: the handle. [`CacheBuilder`]: its settings.
 //! * [`CacheLayer`], [`RouteLayer`], [`InvalidatesLayer`]: what services and routes are wrapped in.
+//! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
 //! * [`Tag`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated.
 //!
@@ -84,7 +85,8 @@ pub use self::cached::Cached;
 pub use self::duration::IntoDuration;
 pub use self::error::{BuildError, DurationError, InvalidateError, RouteError};
 pub use self::http::{
-    CacheFuture, CacheLayer, CacheService, InvalidatesLayer, InvalidatesService, ResponseBody, RouteLayer,
+    CacheFuture, CacheLayer, CacheService, InvalidatesLayer, InvalidatesService, MustValidate, ResponseBody,
+    RouteLayer,
 };
 pub use self::hub::Authority;
 pub use self::route::{Cookies, RouteOptions};

@@ -35,9 +35,18 @@ impl<V: Stored> Tiers<V> {
         let usable = usable.filter(|entry| self.is_intact(entry));
         let task = async move {
             let (answer, filling) = origin.ask(usable.clone()).await;
-            // A requester that has gone does not stop those who wait for the fill.
-            drop(reply.send(answer));
-            tiers.fill(lead, grounds, usable, filling).await;
+            match filling {
+                Filling::Complete(fills) => {
+                    let kept = tiers.take_up_all(lead, grounds, usable.as_deref(), fills);
+                    drop(reply.send(answer));
+                    tiers.store_all(grounds, kept).await;
+                }
+                filling => {
+                    // A requester that has gone does not stop those who wait for the fill.
+                    drop(reply.send(answer));
+                    tiers.fill(lead, grounds, usable, filling).await;
+                }
+            }
         };
         let task = tokio::spawn(task.in_current_span());
         let mut leash = Leash { task: Some(task.abort_handle()), crew };
@@ -67,24 +76,44 @@ impl<V: Stored> Tiers<V> {
         usable: Option<Arc<Entry<V>>>,
         filling: Filling<V>,
     ) {
-        let filling = match filling {
-            Filling::Storable(filling) => filling,
+        let fills = match filling {
+            Filling::Storable(filling) => {
+                tokio::time::timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default()
+            }
+            Filling::Complete(fills) => fills,
             Filling::Failed(entry) => return lead.map_or((), |lead| lead.failed(entry)),
             Filling::Unstorable => return lead.map_or((), Lead::unshareable),
             Filling::LookAgain => return lead.map_or((), Lead::look_again),
         };
-        let fills = tokio::time::timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default();
+        let kept = self.take_up_all(lead, grounds, usable.as_deref(), fills);
+        self.store_all(grounds, kept).await;
+    }
+
+    /// Keeps fills in L1, and ends the flight.
+    fn take_up_all(
+        &self,
+        mut lead: Option<Lead<Arc<Entry<V>>>>,
+        grounds: Grounds,
+        usable: Option<&Entry<V>>,
+        fills: Vec<Fill<V>>,
+    ) -> Vec<(Key, Arc<Entry<V>>)> {
         let mut kept = Vec::with_capacity(2);
-        let mut lead = lead;
-        for fill in fills {
+        for mut fill in fills {
             // The first is what the flight is about.
             let lead = lead.take();
-            match self.take_up(grounds, usable.as_deref(), fill, &mut kept) {
+            let held = fill.held.take();
+            match self.take_up(grounds, usable, fill, &mut kept) {
                 Ok(entry) => land(lead, &entry),
                 Err(_) => self.instance.recorder.observe(&Event::NotStored("too-many-idents")),
             }
+            // Not before the flight is over: whoever comes next may have to lead the next one.
+            drop(held);
         }
-        drop(lead);
+        kept
+    }
+
+    /// Offers entries to L2.
+    async fn store_all(&self, grounds: Grounds, kept: Vec<(Key, Arc<Entry<V>>)>) {
         for (key, entry) in kept {
             self.store(grounds, key, &entry).await;
         }
@@ -98,7 +127,7 @@ impl<V: Stored> Tiers<V> {
         fill: Fill<V>,
         kept: &mut Vec<(Key, Arc<Entry<V>>)>,
     ) -> Result<Arc<Entry<V>>, TargetError> {
-        let Fill { value, canonical, marker, mut idents, span, basis } = fill;
+        let Fill { value, canonical, marker, mut idents, span, basis, .. } = fill;
         let stamp = match basis {
             Some(basis) => self.confirm(basis, grounds, usable, &mut idents)?,
             None => grounds.stamp,

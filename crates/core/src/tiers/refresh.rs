@@ -91,7 +91,7 @@ fn replaces<V>(found: &Entry<V>, served: &Entry<V>, now: Moment) -> bool {
 impl Refresh {
     fn by<V>(filling: &Filling<V>) -> Self {
         match filling {
-            Filling::Storable(_) => Self::Origin,
+            Filling::Storable(_) | Filling::Complete(_) => Self::Origin,
             Filling::Failed(_) => Self::Failed,
             Filling::Unstorable | Filling::LookAgain => Self::Unstorable,
         }

@@ -202,6 +202,7 @@ impl Call {
             idents: if untagged { Idents::new(&secrets()) } else { ask.idents() },
             span: Span { born: clock.now(), lifetime, keep },
             basis,
+            held: None,
         };
         Filling::Storable(Box::pin(async move {
             // The body has a gate of its own.
@@ -226,5 +227,6 @@ pub(crate) fn answer(key: &str, version: u64, span: Span) -> Fill<Toy> {
         idents: ask.idents(),
         span,
         basis: None,
+        held: None,
     }
 }

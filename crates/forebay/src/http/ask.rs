@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forebay_core::entry::Entry;
 use forebay_core::event::Event;
 use forebay_core::seek::{Fill, Filling, Origin};
@@ -12,7 +13,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::{instead, only_if_cached};
-use super::body::ResponseBody;
+use super::body::{ResponseBody, Whole};
 use super::judge::{Judge, Verdict};
 use super::scope::Scope;
 use super::wanted::Wanted;
@@ -74,6 +75,13 @@ where
                 (Ok(reply), at_once(fills))
             }
             Verdict::Store(plan) => {
+                if body.is_end_stream() {
+                    let (lifetime, source) = (plan.lifetime, plan.lifetime.source.as_str());
+                    let empty = Whole { bytes: Bytes::new(), held: None };
+                    let fills = plan.carry_out(ready(Some(empty))).await;
+                    let reply = judge.reply(head, ResponseBody::inner(body), Some(lifetime), source);
+                    return (Ok(reply), Filling::Complete(fills));
+                }
                 let (body, whole) = ResponseBody::tee(body, judge.wanted.hub.max_body);
                 let reply = judge.reply(head, body, Some(plan.lifetime), plan.lifetime.source.as_str());
                 (Ok(reply), Filling::Storable(Box::pin(plan.carry_out(whole))))
@@ -96,5 +104,5 @@ where
 
 /// Nothing has to be waited for.
 fn at_once(fills: Vec<Fill<Kept>>) -> Filling<Kept> {
-    if fills.is_empty() { Filling::Unstorable } else { Filling::Storable(Box::pin(ready(fills))) }
+    if fills.is_empty() { Filling::Unstorable } else { Filling::Complete(fills) }
 }

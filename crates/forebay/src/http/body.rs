@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use forebay_core::seek::Held;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::mpsc;
@@ -56,19 +57,38 @@ impl<B: Body> ResponseBody<B> {
 
     /// Splits `body` in two: what the client gets as it arrives, and a future that resolves to all of it.
     ///
+    /// The last that the client gets waits until [`Whole::held`] is dropped: who has seen the end may ask again.
+    ///
     /// The future has to be driven for the client to get anything. It resolves to `None` when the body breaks off or grows
     /// beyond `cap`; then the client takes over what is left. A client that goes away does not stop it.
-    pub(crate) fn tee(body: B, cap: usize) -> (Self, impl Future<Output = Option<Bytes>>) {
+    pub(crate) fn tee(body: B, cap: usize) -> (Self, impl Future<Output = Option<Whole>>)
+    where
+        B: Send + 'static,
+        B::Error: Send,
+    {
         let (sender, pieces) = mpsc::unbounded_channel();
         let hint = body.size_hint();
         (
             Self { kind: Kind::Tee { pieces, hint } },
-            collect(Source { body: Some(Box::pin(body)), client: sender }, cap),
+            collect(
+                Source { left: hint.exact(), body: Some(Box::pin(body)), last: None, client: sender },
+                cap,
+            ),
         )
     }
 }
 
-async fn collect<B: Body>(mut source: Source<B>, cap: usize) -> Option<Bytes> {
+/// All of a body.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    /// The client's end of it, where there is still a client.
+    pub(crate) held: Option<Held>,
+}
+
+async fn collect<B>(mut source: Source<B>, cap: usize) -> Option<Whole>
+where
+    B: Body<Error: Send> + Send + 'static,
+{
     let mut chunks: Vec<Bytes> = Vec::new();
     let mut len = 0;
     while let Some(data) = source.next().await? {
@@ -81,13 +101,17 @@ async fn collect<B: Body>(mut source: Source<B>, cap: usize) -> Option<Bytes> {
     // Copied even if it is one chunk: a chunk may be a small slice of a large buffer.
     let mut whole = BytesMut::with_capacity(len);
     chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-    Some(whole.freeze())
+    Some(Whole { bytes: whole.freeze(), held: Some(Held::new(Ending(source))) })
 }
 
 /// The inner body on its way to the client. Whenever collecting stops before the end, whatever the reason, the client gets
 /// the rest of it: a body that was cut short must never look complete.
 struct Source<B: Body> {
     body: Option<Pin<Box<B>>>,
+    /// How much is still to come, where that is known.
+    left: Option<u64>,
+    /// The data that made it complete, not yet passed on.
+    last: Option<Frame<Bytes>>,
     client: mpsc::UnboundedSender<Piece<B>>,
 }
 
@@ -100,22 +124,39 @@ impl<B: Body> Source<B> {
                 Some(Ok(frame)) => {
                     let frame = whole(frame);
                     let data = frame.data_ref().cloned();
-                    self.pass_on(Piece::Frame(frame));
+                    self.pass_on_frame(frame, data.as_ref().map_or(0, Bytes::len));
                     if data.is_some() {
                         return Some(data);
                     }
                 }
                 Some(Err(error)) => {
                     self.body = None;
+                    self.release();
                     self.pass_on(Piece::Error(error));
                     return None;
                 }
                 None => {
                     self.body = None;
-                    self.pass_on(Piece::End);
                     return Some(None);
                 }
             }
+        }
+    }
+
+    fn pass_on_frame(&mut self, frame: Frame<Bytes>, len: usize) {
+        self.release();
+        self.left = self.left.and_then(|left| left.checked_sub(len as u64));
+        match self.left {
+            // A client that counts takes this for the end.
+            Some(0) => self.last = Some(frame),
+            _ => self.pass_on(Piece::Frame(frame)),
+        }
+    }
+
+    /// Passes on what was held back.
+    fn release(&mut self) {
+        if let Some(frame) = self.last.take() {
+            self.pass_on(Piece::Frame(frame));
         }
     }
 
@@ -127,11 +168,22 @@ impl<B: Body> Source<B> {
 
 impl<B: Body> Drop for Source<B> {
     fn drop(&mut self) {
+        self.release();
         match self.body.take() {
             Some(_) if std::thread::panicking() => self.pass_on(Piece::Panicked),
             Some(body) => self.pass_on(Piece::Rest(body)),
             None => {}
         }
+    }
+}
+
+/// A body that has come to its end. When this is dropped its client hears of that.
+struct Ending<B: Body>(Source<B>);
+
+impl<B: Body> Drop for Ending<B> {
+    fn drop(&mut self) {
+        self.0.release();
+        self.0.pass_on(Piece::End);
     }
 }
 

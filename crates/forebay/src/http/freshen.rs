@@ -207,5 +207,6 @@ fn fill(
         idents,
         span,
         basis: Some(entry.stamp),
+        held: None,
     }
 }

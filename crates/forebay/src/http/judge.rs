@@ -20,6 +20,7 @@ use forebay_policy::target::Target;
 use forebay_policy::update::{conditions, has_validator};
 use forebay_policy::validate::{CONDITIONAL_FIELDS, Precondition, evaluate};
 use forebay_policy::variant::Vary;
+use forebay_policy::windows::Stale;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request, response};
 use http_body::Body;
@@ -52,6 +53,14 @@ pub(super) enum Verdict {
     /// It has told how the key is made; it is neither stored nor shared itself.
     LookAgain,
 }
+
+/// Stands in the extensions of a request whose stored response may not answer without the origin's word (`must-revalidate`
+/// and its kin).
+///
+/// A proxy that cannot get that word answers with 504 (RFC 9111 5.2.2.2).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MustValidate;
 
 /// What is known of a request when its answer comes.
 pub(super) struct Judge {
@@ -86,6 +95,10 @@ impl Judge {
         // Where the key is still to be learned, it may turn out to be another response than the one that is asked about.
         let asks = wanted.method == Method::GET && wanted.known != Known::Learning;
         let stored = stored.filter(|stored| asks && has_validator(stored));
+        let kept = usable.as_deref().and_then(whole);
+        if kept.is_some_and(|kept| kept.lifetime.windows.stale == Stale::Forbidden) {
+            parts.extensions.insert(MustValidate);
+        }
         // Who has something that may be shared at hand can bring the next of it, though nobody waits for that.
         let fills = wanted.sharing != Sharing::Solo || (wanted.lookup == Lookup::Fill && usable.is_some());
         let stripped = fills && wanted.facts.has(Fact::Conditional);

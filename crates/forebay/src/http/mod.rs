@@ -23,5 +23,6 @@ mod layer;
 
 pub use self::body::ResponseBody;
 pub use self::future::CacheFuture;
+pub use self::judge::MustValidate;
 pub use self::layer::{CacheLayer, InvalidatesLayer, RouteLayer};
 pub use self::service::{CacheService, InvalidatesService};

@@ -16,6 +16,7 @@ use forebay_policy::variant::Vary;
 use http::header::CONTENT_RANGE;
 use http::{HeaderMap, StatusCode};
 
+use super::body::Whole;
 use super::ranges::slice;
 use super::wanted::Wanted;
 use crate::hub::Hub;
@@ -43,17 +44,17 @@ impl Plan {
     /// Collects the answer, and makes of it what is stored; nothing, if it breaks off.
     pub(super) async fn carry_out(
         self: Box<Self>,
-        whole: impl Future<Output = Option<Bytes>>,
+        whole: impl Future<Output = Option<Whole>>,
     ) -> Vec<Fill<Kept>> {
         let span = span(&self.wanted.hub, self.lifetime);
-        let Some(body) = whole.await else { return Vec::new() };
+        let Some(Whole { bytes: body, held }) = whole.await else { return Vec::new() };
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
         //# A cache MUST NOT use an incomplete response to answer requests unless the response has been made complete,
         let announced = self.part.as_ref().map(|part| part.range.end - part.range.start).or(self.expected);
         if [announced, self.expected].into_iter().flatten().any(|length| length != body.len() as u64) {
             return Vec::new();
         }
-        vec![self.fill(body, span)]
+        vec![Fill { held, ..self.fill(body, span) }]
     }
 
     fn fill(self, body: Bytes, span: Span) -> Fill<Kept> {
@@ -68,7 +69,7 @@ impl Plan {
             None => (piece, idents, None),
         };
         let kept = kept(&wanted.hub, piece, lifetime, vary);
-        Fill { value: Kept::Response(Box::new(kept)), canonical, marker, idents, span, basis }
+        Fill { value: Kept::Response(Box::new(kept)), canonical, marker, idents, span, basis, held: None }
     }
 }
 
