@@ -109,6 +109,12 @@ fn plain<G>(
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    //= https://www.rfc-editor.org/rfc/rfc9211#section-2
+    //= type=exception
+    //= reason=Whoever looks for the cause of an error looks here first; `detail` names it.
+    //# An intermediary SHOULD NOT append a Cache-Status member to responses that it generates locally, even
+    //# if that intermediary contains a cache, unless the generated response is based upon a stored response
+    //# (e.g., 304 (Not Modified) and 206 (Partial Content) are both based upon a stored response).
     if let Some(name) = name {
         let outcome = Outcome::Forwarded(Forwarded::because(reason));
         let status = CacheStatus { name, outcome, ttl: None, detail: Some(detail) };

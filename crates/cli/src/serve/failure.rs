@@ -13,6 +13,8 @@ use super::body::Fault;
 pub(crate) enum Failure {
     /// No connection, or one that broke off before the answer's head.
     Unreachable(Box<dyn Error + Send + Sync>),
+    /// The same, where what is stored must not answer without the origin's word.
+    Unvalidated(Box<dyn Error + Send + Sync>),
     /// No answer in time.
     TimedOut,
     /// An answer that cannot be passed on.
@@ -34,6 +36,14 @@ impl Failure {
             //# did not receive a timely response from an upstream server it needed to access in order to complete
             //# the request.
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+            //# In all circumstances, a cache MUST NOT ignore the must-revalidate directive; in particular, if a cache is
+            //# disconnected, the cache MUST generate an error response rather than reuse the stale response.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+            //# The generated status code SHOULD be 504 (Gateway Timeout) unless another error status code is more
+            //# applicable.
+            Self::Unvalidated(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Request(Fault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Request(Fault::Broken) => StatusCode::BAD_REQUEST,
             Self::Request(Fault::Paused) => StatusCode::REQUEST_TIMEOUT,
@@ -43,7 +53,7 @@ impl Failure {
     /// The word in Cache-Status.
     pub(super) const fn detail(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "origin-unreachable",
+            Self::Unreachable(_) | Self::Unvalidated(_) => "origin-unreachable",
             Self::BadAnswer(_) => "origin-bad-answer",
             Self::TimedOut => "origin-timeout",
             Self::Request(Fault::TooLarge) => "request-too-large",
@@ -55,7 +65,7 @@ impl Failure {
     /// What the client is told.
     pub(super) const fn text(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "the origin cannot be reached\n",
+            Self::Unreachable(_) | Self::Unvalidated(_) => "the origin cannot be reached\n",
             Self::BadAnswer(_) => "the origin's answer cannot be passed on\n",
             Self::TimedOut => "the origin did not answer in time\n",
             Self::Request(Fault::TooLarge) => "the request's body is too large\n",
@@ -68,7 +78,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(_) => f.write_str("the origin cannot be reached"),
+            Self::Unreachable(_) | Self::Unvalidated(_) => f.write_str("the origin cannot be reached"),
             Self::BadAnswer(why) => write!(f, "the origin's answer cannot be passed on: {why}"),
             Self::TimedOut => f.write_str("the origin did not answer in time"),
             Self::Request(fault) => fault.fmt(f),
@@ -79,7 +89,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Unreachable(source) => Some(&**source),
+            Self::Unreachable(source) | Self::Unvalidated(source) => Some(&**source),
             Self::Request(fault) => Some(fault),
             Self::BadAnswer(_) | Self::TimedOut => None,
         }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use forebay::Clock;
+use forebay::MustValidate;
 use http::header::{CONNECTION, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, request};
@@ -78,6 +79,7 @@ impl Shared {
     async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
         let (mut parts, body) = request.into_parts();
         let client_side = parts.extensions.remove::<OnUpgrade>();
+        let must_validate = parts.extensions.remove::<MustValidate>().is_some();
         self.address(&mut parts)?;
         let progress = body.progress();
         //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2
@@ -89,6 +91,7 @@ impl Shared {
         let answer = in_time(answer, progress.as_deref(), self.timeout).await?;
         let mut answer = answer.map_err(|error| match progress.and_then(|progress| progress.fault()) {
             Some(fault) => Failure::Request(fault),
+            None if must_validate => Failure::Unvalidated(error.into()),
             None => Failure::Unreachable(error.into()),
         })?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
