@@ -140,7 +140,11 @@ async fn conditions_that_are_the_origins_are_not_evaluated_here() {
         let path = cache.path([ok(fields, "x"), reply(412, &[], "")]);
         cache.get(&path, &[]).await;
         let answer = cache.get(&path, &[request]).await;
-        assert!(answer.body == "x" || cache.asked(&path)[1].head.contains(request), "{answer:?}");
+        assert!(
+            answer.body == "x"
+                || cache.asked(&path)[1].head.to_ascii_lowercase().contains(&request.to_ascii_lowercase()),
+            "{answer:?}"
+        );
     }
     // A 404 would have been said without the condition, too.
     let path = cache.path([reply(404, fields, "none")]);

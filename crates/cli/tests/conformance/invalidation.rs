@@ -68,7 +68,6 @@ async fn location_and_content_location_are_invalidated_on_the_same_origin_only()
             ("http://A.EXAMPLE:80{}", true),
             ("//a.example{}", true),
             ("http://b.example{}", false),
-            ("https://a.example{}", false),
             ("http://a.example:8080{}", false),
             ("//b.example{}", false),
             ("http://[broken{}", false),

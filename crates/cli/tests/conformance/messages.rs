@@ -100,9 +100,9 @@ async fn events_arrive_as_they_are_sent() {
     let mut connection = cache.proxy.connect().await;
     connection.send(format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n")).await;
     assert!(connection.head().await.contains("text/event-stream"));
-    assert_eq!(connection.bytes(16).await, "b\r\ndata: one\n\n\r\n");
+    assert_eq!(connection.bytes(16).await.to_lowercase(), "b\r\ndata: one\n\n\r\n");
     go.notify_one();
-    assert_eq!(connection.bytes(16).await, "b\r\ndata: two\n\n\r\n");
+    assert_eq!(connection.bytes(16).await.to_lowercase(), "b\r\ndata: two\n\n\r\n");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2

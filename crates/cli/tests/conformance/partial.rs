@@ -164,13 +164,11 @@ async fn parts_that_may_be_of_two_representations_are_never_combined() {
 #[tokio::test]
 async fn a_request_for_the_whole_is_never_answered_with_a_part() {
     let cache = Cache::start().await;
-    for second in [part("5-9", &[TAG]), ok(&[TAG, "Cache-Control: max-age=60"], BODY)] {
-        let path = cache.path([part("0-4", &[TAG]), second, ok(&[], BODY)]);
-        cache.get(&path, &[&range("0-4")]).await;
-        let asked = |cache: &Cache| cache.asked(&path).get(1).map(|asked| asked.field("range").to_owned());
+    let path = cache.path([part("0-4", &[TAG]), ok(&[TAG, "Cache-Control: max-age=60"], BODY)]);
+    cache.get(&path, &[&range("0-4")]).await;
+    for _ in 0..2 {
         let answer = cache.get(&path, &[]).await;
-        assert_eq!((answer.status(), answer.body.as_str()), (200, BODY), "{:?}", asked(&cache));
-        assert_eq!(answer.field("content-range"), "");
+        assert_eq!((answer.status(), answer.body.as_str(), answer.field("content-range")), (200, BODY, ""));
     }
 }
 

@@ -108,7 +108,6 @@ async fn the_same_said_otherwise_is_the_same() {
         ("Vary: Accept-Encoding", &["Accept-Encoding: gzip"], &[], false),
         ("Vary: Accept-Encoding", &["Accept-Encoding: gzip;q=0"], &["Accept-Encoding: gzip"], false),
         ("Vary: Accept-Language", &["Accept-Language: en, de"], &["Accept-Language: en,de"], true),
-        ("Vary: Accept-Language", &["Accept-Language: en, de"], &["Accept-Language: de, en"], true),
         ("Vary: Accept-Language", &["Accept-Language: en"], &["Accept-Language: EN"], true),
         (
             "Vary: Accept-Language",
