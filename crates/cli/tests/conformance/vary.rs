@@ -2,6 +2,9 @@
 
 use crate::support::{Cache, dated, ok};
 
+/// Lines of fields.
+type Fields = &'static [&'static str];
+
 async fn answers(cache: &Cache, vary: &[&str], first: &[&str], second: &[&str]) -> bool {
     let fields = [&["Cache-Control: max-age=60"], vary].concat();
     cache.reuses_between(200, first, &fields, second).await
@@ -33,7 +36,7 @@ async fn answers(cache: &Cache, vary: &[&str], first: &[&str], second: &[&str]) 
 #[tokio::test]
 async fn a_response_answers_requests_with_the_same_nominated_fields() {
     let cache = Cache::start().await;
-    let cases: &[(&[&str], &[&str], &[&str], bool)] = &[
+    let cases: &[(Fields, Fields, Fields, bool)] = &[
         (&["Vary: Foo"], &["Foo: 1"], &["Foo: 1"], true),
         (&["Vary: Foo"], &["Foo: 1"], &["foo: 1"], true),
         (&["Vary: Foo"], &["Foo: 1"], &["Foo: 2"], false),
