@@ -135,3 +135,57 @@ async fn requests_at_once_for_one_thing_are_one_request_to_the_origin() {
     assert_eq!([a.body, b.body, c.body], ["hello", "hello", "hello"]);
     assert_eq!(cache.asked(&path).len(), 1);
 }
+
+//= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+//= type=test
+//# A server MUST NOT send a Transfer-Encoding header field in any response with a status code of
+//# 1xx (Informational) or 204 (No Content).
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//= type=test
+//# A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+//# (Informational) or 204 (No Content).
+#[tokio::test]
+async fn a_204_has_no_framing_whatever_the_origin_says() {
+    let cache = Cache::start().await;
+    for framing in ["Content-Length: 0", "Transfer-Encoding: chunked", "X-None: 1"] {
+        let path = cache.path([exactly(&format!(
+            "HTTP/1.1 204 No Content\r\nconnection: close\r\nCache-Control: max-age=60\r\n{framing}\r\n\r\n"
+        ))]);
+        for _ in 0..2 {
+            let answer = cache.get(&path, &[]).await;
+            assert_eq!(answer.status(), 204, "{framing}: {answer:?}");
+            assert_eq!((answer.all("content-length"), answer.all("transfer-encoding")), (NONE, NONE));
+        }
+        assert_eq!(cache.asked(&path).len(), 1, "{framing}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+//= type=test
+//# A client MUST send a Host header field (Section 7.2 of [HTTP]) in all HTTP/1.1 request
+//# messages.
+//
+//= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+//= type=test
+//# A client that receives a "close" connection option MUST cease sending requests on that
+//# connection and close the connection after reading the response message containing the "close"
+//# connection option; if additional pipelined requests had been sent on the connection, the client
+//# SHOULD NOT assume that they will be processed by the server.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+//= type=test
+//# A sender MUST NOT generate additional whitespace in an HTTP-date beyond that specifically
+//# included as SP in the grammar.
+#[tokio::test]
+async fn every_request_names_its_host_and_none_follows_a_close() {
+    let cache = Cache::start().await;
+    let last = "HTTP/1.1 200 OK\r\nconnection: close\r\nContent-Length: 1\r\n\r\nx";
+    for _ in 0..3 {
+        let path = cache.path([exactly(last)]);
+        let before = crate::support::date(0);
+        let answer = cache.get(&path, &[]).await;
+        assert_eq!((answer.status(), cache.asked(&path)[0].field("host")), (200, "a.example"));
+        assert!([before, crate::support::date(0)].contains(&answer.field("date").to_owned()), "{answer:?}");
+    }
+}
