@@ -354,7 +354,9 @@ impl CacheBuilder {
         self
     }
 
-    /// What the cache does where HTTP leaves it a choice. Default [`Policy::origin`].
+    /// What the cache does where HTTP leaves it a choice. Default [`Policy::origin`], which stores what says itself, or is
+    /// said by its route, to be fresh, and nothing that has to be validated on every use; [`Policy::proxy`] takes all that
+    /// RFC 9111 offers to a shared cache. `docs/http.md` in the repository has the table of all choices and what each costs.
     ///
     /// ```
     /// use forebay::{Cache, ClientDirectives, Policy};

@@ -7,7 +7,7 @@ use crate::error::DurationError;
 
 /// A handler's annotation of its response: how long it may be cached and what invalidates it.
 ///
-/// It outranks the response's own `max-age` and `Expires` and the route's TTL. `no-store`, `private` and
+/// It outranks the response's own `max-age`, `s-maxage` and `Expires` and the route's TTL. `no-store`, `private` and
 /// `Set-Cookie` outrank it. With axum it is a response part; elsewhere put it into the response's extensions.
 ///
 /// ```
@@ -15,6 +15,11 @@ use crate::error::DurationError;
 ///
 /// async fn show() -> (Cached, &'static str) {
 ///     (Cached::ttl("2m").tag("article:42").tag("articles"), "an article")
+/// }
+///
+/// async fn rates() -> (Cached, &'static str) {
+///     // For a minute more given at once and refreshed beside that, for a day in place of this handler's errors.
+///     (Cached::ttl("2m").swr("1m").stale_if_error("1d"), "EUR 0.94")
 /// }
 ///
 /// let mut response = http::Response::new("an article");

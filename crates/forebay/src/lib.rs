@@ -30,11 +30,51 @@
 //! `Set-Cookie`, `private` or `no-store`, nothing is either. No request fails because of the cache: what Redis does or
 //! does not do is a miss.
 //!
+//! # What HTTP says is done
+//!
+//! The layer is a shared cache by RFC 9111. Answers are validated by their `ETag` or `Last-Modified`, clients' own conditions and
+//! ranges are answered from what is stored, variants are told apart by `Vary`, and a successful PUT, POST or DELETE clears its
+//! URL. What is past its time is given at once while it is fetched anew (`stale-while-revalidate`, [`RouteOptions::swr`]),
+//! or in place of an error (`stale-if-error`, [`RouteOptions::stale_if_error`]). Where HTTP leaves a choice, [`Policy`]
+//! makes it: [`Policy::origin`] unless [`CacheBuilder::policy`] gets another.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use forebay::{Cache, Cached, Partial, Policy, Validated};
+//! use tower::ServiceExt;
+//!
+//! async fn rates() -> (Cached, &'static str) {
+//!     // Good for a minute; for ten more given at once, and refreshed beside that; for a day if this handler fails.
+//!     (Cached::ttl("1m").swr("10m").stale_if_error("1d"), "EUR 0.94")
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let mut policy = Policy::origin();
+//! policy.partial = Partial::Combine; // parts are stored, and joined
+//! policy.validated = Validated::Store; // what says `no-cache` is stored, and validated each time
+//! policy.keep_stale = Duration::from_secs(600); // for so long after its time there is something to validate
+//! let cache = Cache::builder("shop").policy(policy).build().await?;
+//! let app: Router = Router::new().route("/rates", get(rates)).layer(cache.layer());
+//!
+//! let answer = app.oneshot(Request::get("/rates").header("host", "shop.example").body(Body::empty())?).await?;
+//! assert_eq!(answer.headers()["cache-status"], "forebay; fwd=uri-miss; stored; ttl=60; detail=handler");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `docs/http.md` in the repository says for every answer whether it is stored, why not, and what to change.
+//!
+//! # Where to begin
+//!
 //! * [`Cache`]: the handle. [`CacheBuilder`]: its settings.
 //! * [`CacheLayer`], [`RouteLayer`], [`InvalidatesLayer`]: what services and routes are wrapped in.
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
 //! * [`Tag`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated.
+//! * [`Policy`]: every choice that HTTP leaves a cache.
 //!
 //! # Order of layers
 //!

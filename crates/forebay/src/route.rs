@@ -17,11 +17,18 @@ use crate::template::{Params, Template};
 
 /// What a route says about caching. Every setting is optional; without any, the response's own fields decide.
 ///
+/// A time given here holds for responses that give none themselves: with `max-age=0` in a response, `ttl` changes nothing.
+///
 /// ```
 /// use forebay::RouteOptions;
 ///
 /// let options = RouteOptions::new().ttl("5m").tags(["article:{id}", "articles"]).query(["page"]);
 /// assert!(options.check().is_ok());
+///
+/// // For a minute more it is given at once and fetched anew beside that, for a day if the handler fails.
+/// let rates = RouteOptions::new().ttl("5m").swr("1m").stale_if_error("1d");
+/// assert!(rates.check().is_ok());
+///
 /// assert!(RouteOptions::new().ttl("soon").check().unwrap_err().to_string().contains("\"soon\""));
 /// ```
 #[derive(Clone, Default)]
@@ -69,7 +76,8 @@ impl RouteOptions {
     }
 
     /// For this long after its time an answer is still given, at once, while it is fetched anew beside that
-    /// (`stale-while-revalidate`, RFC 5861). The answer's own Cache-Control outranks it where it gives the freshness.
+    /// (`stale-while-revalidate`, RFC 5861). The answer's own Cache-Control outranks it where it gives the freshness, and
+    /// `must-revalidate`, `proxy-revalidate`, `no-cache` and `s-maxage` forbid it.
     pub fn swr(mut self, window: impl IntoDuration) -> Self {
         match window.into_duration("swr") {
             Ok(window) => self.stale_while_revalidate = Some(window),
@@ -79,7 +87,8 @@ impl RouteOptions {
     }
 
     /// For this long after its time an answer is still given when the handler fails: with an error, or with 500, 502, 503 or
-    /// 504 (`stale-if-error`, RFC 5861). At most a day. What has been invalidated is not given again.
+    /// 504 (`stale-if-error`, RFC 5861). At most a day. What forbids [`swr`](Self::swr) forbids this too, and what has been
+    /// invalidated is not given again.
     pub fn stale_if_error(mut self, window: impl IntoDuration) -> Self {
         match window.into_duration("stale_if_error") {
             Ok(window) => self.stale_if_error = Some(window),

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ struct Shared {
     authority: Authority,
     timeout: Duration,
     clock: Clock,
+    complaints: Complaints,
 }
 
 impl Forward {
@@ -56,7 +57,15 @@ impl Forward {
             //# downstream.
             .http1_allow_spaces_after_header_name_in_responses(true)
             .build(connector);
-        Self { shared: Arc::new(Shared { client, authority, timeout, clock: Clock::system() }) }
+        Self {
+            shared: Arc::new(Shared {
+                client,
+                authority,
+                timeout,
+                clock: Clock::system(),
+                complaints: Complaints::default(),
+            }),
+        }
     }
 }
 
@@ -71,7 +80,13 @@ impl Service<Request<RequestBody>> for Forward {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.send(request).await })
+        Box::pin(async move {
+            let answer = shared.send(request).await;
+            if let Err(failure) = &answer {
+                shared.complaints.hear(failure);
+            }
+            answer
+        })
     }
 }
 
@@ -130,6 +145,34 @@ impl Shared {
         Ok(())
     }
 }
+
+/// What the log says of an origin that fails, also where the cache covers that up: a line now and then, not one a request.
+#[derive(Default)]
+struct Complaints {
+    last: Mutex<Option<Instant>>,
+}
+
+impl Complaints {
+    fn hear(&self, failure: &Failure) {
+        let error: &dyn std::error::Error = failure;
+        if matches!(failure, Failure::Request(_)) || !self.is_due() {
+            tracing::debug!(error, "no answer from the origin");
+        } else {
+            tracing::warn!(error, "no answer from the origin; for 10 s there is no other line like this");
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= QUIET);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Waits for the head of the answer: `timeout` from the request's last piece on, so that an upload that moves is not cut off.
 async fn in_time<F: Future>(

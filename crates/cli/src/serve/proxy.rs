@@ -50,10 +50,7 @@ impl Proxy {
         Box::pin(async move {
             let answer = match answer.await {
                 Ok(answer) => answer.map(|body| AnswerBody::passed(body, busy)),
-                Err(failure) => {
-                    tracing::debug!(error = &failure as &dyn std::error::Error, "no answer from the origin");
-                    failed(&failure, &method, name.as_deref()).map(|body| body.guarded(busy))
-                }
+                Err(failure) => failed(&failure, &method, name.as_deref()).map(|body| body.guarded(busy)),
             };
             Ok(last_of(version, answer))
         })

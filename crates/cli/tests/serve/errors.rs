@@ -23,6 +23,18 @@ async fn an_origin_that_cannot_be_reached_is_502() {
 }
 
 #[tokio::test]
+async fn the_log_names_what_is_wrong_with_the_origin_once_and_not_for_each_request() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = Proxy::start(nobody, &[]).await;
+    for _ in 0..5 {
+        proxy.get("/").await;
+    }
+    let log = proxy.log_with("no answer from the origin").await;
+    assert!(log.contains("WARN") && log.contains("refused"), "{log}");
+    assert_eq!(log.matches("no answer").count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn an_origin_that_does_not_answer_in_time_is_504() {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-15.6.5
     //= type=test

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 /// A running `forebay serve`. Dropping it ends the process.
 pub(crate) struct Proxy {
     process: Child,
+    log: watch::Receiver<String>,
     pub(crate) introduction: String,
     pub(crate) address: SocketAddr,
 }
@@ -35,7 +36,7 @@ impl Proxy {
         let introduction = within(lines.next_line()).await.unwrap();
         let introduction = introduction.unwrap_or_else(|| panic!("it ended: {}", *log.borrow()));
         let address = address_after(&introduction, "listening on http://");
-        Self { process, address, introduction }
+        Self { process, log, address, introduction }
     }
 
     pub(crate) fn admin(&self) -> SocketAddr {
@@ -55,6 +56,12 @@ impl Proxy {
 
     pub(crate) async fn connect(&self) -> Connection {
         Connection::to(self.address).await.unwrap()
+    }
+
+    /// Waits until the log says this, and returns all of it.
+    pub(crate) async fn log_with(&self, what: &str) -> String {
+        let mut log = self.log.clone();
+        within(log.wait_for(|log| log.contains(what))).await.unwrap().clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
