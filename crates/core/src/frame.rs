@@ -165,7 +165,7 @@ pub fn encode(
     rmp_serde::encode::write_named(&mut frame, &meta).map_err(|_| FrameError::Meta)?;
     let meta_len = u32::try_from(frame.len() - HEAD).map_err(|_| FrameError::TooLarge)?;
     frame[META_LEN..HEAD].copy_from_slice(&meta_len.to_le_bytes());
-    if value.body.len() > max_len.saturating_sub(frame.len() + CHECKSUM) {
+    if frame.len() + CHECKSUM + value.body.len() > max_len {
         return Err(FrameError::TooLarge);
     }
     frame.extend_from_slice(&value.body);

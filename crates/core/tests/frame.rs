@@ -171,6 +171,11 @@ fn a_frame_over_the_limit_is_neither_written_nor_looked_at() {
         assert_eq!(write(max), Err(FrameError::TooLarge));
         assert_eq!(frame::decode(&secrets(), KEY, &whole, max), Err(FrameError::TooLarge));
     }
+    let bodiless = Encoded { body: Bytes::new(), ..value() };
+    let len_without = encode(&header(), &bodiless).len();
+    let write = |max| frame::encode(&secrets(), KEY, &header(), &bodiless, max);
+    assert!(write(len_without).is_ok());
+    assert_eq!(write(len_without - 1), Err(FrameError::TooLarge));
     let garbage = vec![0; len];
     assert_eq!(frame::decode(&secrets(), KEY, &garbage, len - 1), Err(FrameError::TooLarge));
 }
