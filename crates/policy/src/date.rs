@@ -175,9 +175,10 @@ fn in_century_of(now: SystemTime, written: Civil) -> Civil {
     let starts = |year| Civil { weekday: 0, year, month: 0, day: 1, second: 0 }.days();
     let this_year = if starts(guess) > now { guess - 1 } else { guess };
     let year = this_year - this_year % 100 + written.year;
-    let civil = Civil { year, ..written };
-    let half_century_ago = Civil { year: year - 50, ..civil }.days();
-    if half_century_ago > now { Civil { year: year - 100, ..civil } } else { civil }
+    // The century of `now` may have just begun, or be about to end.
+    let within = |year: &i64| Civil { year: year - 50, ..written }.days() <= now;
+    let year = [year + 100, year].into_iter().find(within).unwrap_or(year - 100);
+    Civil { year, ..written }
 }
 
 /// `08:49:37`, in seconds.

@@ -1,6 +1,6 @@
 //! Dates, in all the forms that they arrive in (RFC 9110 5.6.7, RFC 9111 4.2).
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay_policy::date::http_date;
 use http::HeaderValue;
@@ -28,6 +28,16 @@ fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
     check("Wednesday, 01-Jan-76 00:00:00 GMT", Some(3_345_062_400));
     check("Friday, 02-Jan-76 00:00:00 GMT", Some(189_388_800));
     check("Thursday, 02-Jan-76 00:00:00 GMT", None);
+}
+
+#[test]
+fn a_year_of_two_digits_may_be_of_the_next_century() {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let new_years_eve_of_2099 = at(4_102_358_400);
+    let read = |value| http_date(&HeaderValue::from_static(value), new_years_eve_of_2099);
+    assert_eq!(read("Friday, 01-Jan-00 00:00:00 GMT"), Some(at(4_102_444_800)));
+    assert_eq!(read("Thursday, 31-Dec-99 00:00:00 GMT"), Some(new_years_eve_of_2099));
+    assert_eq!(read("Saturday, 01-Jan-50 00:00:00 GMT"), Some(at(2_524_608_000)));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2
