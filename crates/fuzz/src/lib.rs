@@ -59,5 +59,5 @@ pub use location::location;
 pub use parts::parts;
 pub use range::range;
 pub use targeted::targeted;
-pub use targets::TARGETS;
+pub use targets::{TARGETS, Target};
 pub use vary::vary;

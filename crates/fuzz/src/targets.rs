@@ -1,7 +1,10 @@
 //! The list of them all.
 
+/// Feeds a parser these bytes, and panics where what must hold of the answer does not.
+pub type Target = fn(&[u8]);
+
 /// Every target under the name of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 15] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("age", crate::age),
     ("cache_control", crate::cache_control),
     ("cache_status", crate::cache_status),

@@ -1,4 +1,4 @@
-//! Forebay's project tasks: `cargo xtask test`, `cargo xtask check` and `cargo xtask conformance`.
+//! Forebay's project tasks: `cargo xtask test`, `check`, `conformance` and `fuzz`.
 
 mod files;
 mod source;
@@ -8,6 +8,7 @@ mod manifest;
 mod run;
 mod redis;
 mod conformance;
+mod fuzz;
 mod check;
 mod test;
 
@@ -42,8 +43,9 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
             Some(arg) => Err(Failure::usage(format!("`check` takes no argument, got `{arg}`"))),
         },
         "conformance" => conformance::run(conformance::Options::parse(rest)?),
+        "fuzz" => fuzz::run(&fuzz::Options::parse(rest)?),
         other => Err(Failure::usage(format!(
-            "no task `{other}`; there are `test`, `check` and `conformance`\n\n{HELP}"
+            "no task `{other}`; there are `test`, `check`, `conformance` and `fuzz`\n\n{HELP}"
         ))),
     }
 }
@@ -64,4 +66,7 @@ Usage: cargo xtask <task>
                            whether docs/conformance.md is up to date.
   conformance [--open]     Write docs/conformance.md from the lists of what the RFCs ask and the marks in the
                            sources; with --open print what nothing cites yet.
+  fuzz [--seconds N] [TARGET..]
+                           Run the fuzz targets, all if none is named, for N seconds each (300); needs a nightly
+                           toolchain and cargo-fuzz.
   --help                   This text.";
