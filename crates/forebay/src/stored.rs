@@ -401,4 +401,31 @@ mod tests {
         check(&Meta::default(), "response-vary");
         assert!(Kept::decode(Encoded { meta: Bytes::from_static(b"\xc1"), body: Bytes::new() }).is_err());
     }
+
+    #[test]
+    fn a_description_cut_anywhere_or_with_any_byte_changed_never_panics() {
+        let mut fields = HeaderMap::new();
+        fields.append("x-a", HeaderValue::from_static("1"));
+        fields.append("set-cookie", HeaderValue::from_static("a=b"));
+        let hidden = HeaderMap::from_iter([(CACHE_STATUS, HeaderValue::from_static("cdn; hit"))]);
+        let part = ContentRange { range: 5..10, complete: Some(100) };
+        let whole = kept(&fields).with_part(Some(part)).with_hidden(hidden);
+        let Encoded { meta, body } = Kept::Response(Box::new(whole)).encode().unwrap();
+        let decode = |meta: Vec<u8>| Kept::decode(Encoded { meta: meta.into(), body: body.clone() });
+        for len in 0..meta.len() {
+            assert!(decode(meta[..len].to_vec()).is_err(), "cut at {len}");
+        }
+        for (at, byte) in (0..meta.len()).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
+            let mut changed = meta.to_vec();
+            changed[at] = byte;
+            let Ok(Kept::Response(read)) = decode(changed) else { continue };
+            assert!((200..600).contains(&read.status.as_u16()), "{byte} at {at}");
+            assert!(respond(&read).len() <= MAX_FIELDS + 3, "{byte} at {at}");
+            assert!(read.part.as_ref().is_none_or(|part| part.range.end - part.range.start == 5));
+            let again = Kept::decode(Kept::Response(read.clone()).encode().unwrap());
+            let Ok(Kept::Response(again)) = again else { panic!("{byte} at {at}: written, and not read") };
+            assert_eq!((again.status, again.lifetime), (read.status, read.lifetime));
+            assert_eq!(respond(&again), respond(&read), "{byte} at {at}");
+        }
+    }
 }
