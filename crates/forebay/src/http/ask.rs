@@ -14,8 +14,9 @@ use tower_service::Service;
 
 use super::answer::{instead, only_if_cached};
 use super::body::{ResponseBody, Whole};
-use super::judge::{Judge, Verdict};
+use super::judge::Judge;
 use super::scope::Scope;
+use super::verdict::Verdict;
 use super::wanted::Wanted;
 use crate::stored::Kept;
 

@@ -20,10 +20,11 @@ use tracing::Instrument;
 use super::answer::{Note, passed};
 use super::asked::Asked;
 use super::body::ResponseBody;
-use super::judge::{Judge, Verdict};
+use super::judge::Judge;
 use super::key;
 use super::said::Said;
 use super::scope::{Known, Scope};
+use super::verdict::Verdict;
 use crate::hub::Hub;
 use crate::route::Route;
 

@@ -4,55 +4,35 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use forebay_core::entry::Entry;
-use forebay_core::seek::{Fill, Sharing};
+use forebay_core::seek::Sharing;
 use forebay_core::tag::Idents;
 use forebay_policy::age::{Times, initial_age};
 use forebay_policy::directives::RequestDirectives;
 use forebay_policy::facts::Fact;
-use forebay_policy::fields::{strip_hop_by_hop, strip_set_cookie, strip_surrogate_fields};
+use forebay_policy::fields::{strip_hop_by_hop, strip_set_cookie};
 use forebay_policy::freshness::Granted;
 use forebay_policy::groups::{groups, tags};
 use forebay_policy::range::ContentRange;
 use forebay_policy::reuse::{Failure, Fallback, Forward, Lookup, on_failure};
-use forebay_policy::status::{CacheStatus, Forwarded, Outcome};
 use forebay_policy::storable::{Exchange, Lifetime, Storability, storability};
 use forebay_policy::target::Target;
 use forebay_policy::update::{conditions, has_validator};
-use forebay_policy::validate::{CONDITIONAL_FIELDS, Precondition, evaluate};
+use forebay_policy::validate::CONDITIONAL_FIELDS;
 use forebay_policy::variant::Vary;
 use forebay_policy::windows::Stale;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request, response};
-use http_body::Body;
+use http::header::DATE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
-use super::answer::{forward, not_modified};
-use super::body::ResponseBody;
-use super::freshen::Freshened;
-use super::key;
-use super::plan::Plan;
+use super::answer::forward;
 use super::said::Said;
 use super::scope::{Heard, Known, Scope, Used};
 use super::wanted::Wanted;
 use crate::axum::matched_path;
 use crate::cached::Cached;
 use crate::route::{MissingName, Route};
-use crate::stored::{Kept, KeptResponse, MAX_FIELD_BYTES, MAX_FIELDS};
+use crate::stored::{Kept, KeptResponse};
 use crate::template::Params;
 use crate::variants::{Admission, Variants};
-
-/// What becomes of an answer.
-pub(super) enum Verdict {
-    /// It is stored.
-    Store(Box<Plan>),
-    /// It is a 304: what is stored still holds, and answers.
-    Freshened(Box<Freshened>),
-    /// It is the answer to a HEAD, and says something about what is stored for GET.
-    Head(Vec<Fill<Kept>>),
-    /// It is passed on.
-    Pass(&'static str),
-    /// It has told how the key is made; it is neither stored nor shared itself.
-    LookAgain,
-}
 
 /// Stands in the extensions of a request whose stored response may not answer without the origin's word (`must-revalidate`
 /// and its kin).
@@ -71,11 +51,11 @@ pub(super) struct Judge {
     params: Params,
     requested: SystemTime,
     /// The client's conditions were taken out of the request, and are evaluated on the answer.
-    conditions: bool,
+    pub(super) conditions: bool,
     /// What there is, but has to be validated or is only a part.
-    usable: Option<Arc<Entry<Kept>>>,
+    pub(super) usable: Option<Arc<Entry<Kept>>>,
     /// The request asks whether that still holds.
-    validates: bool,
+    pub(super) validates: bool,
 }
 
 /// How long an answer is good, and which part of the whole it is, if it is one.
@@ -140,72 +120,16 @@ impl Judge {
         whole(entry).is_some_and(|kept| on_failure(&kept.lifetime, age, failure, client) == Fallback::Stale)
     }
 
-    /// Whether the answer is stored, and how.
-    pub(super) fn verdict(&self, head: &mut response::Parts, at_least: u64) -> Verdict {
+    /// The route that the answer belongs to, as the layers inside have told; else what becomes of the answer.
+    pub(super) fn heard(&self) -> Heard {
         let Wanted { known, route, partition, .. } = &*self.wanted;
-        let used = Used { known: *known, route, partition };
-        let route = match self.scope.hear(used, self.path.as_deref(), self.said.take()) {
-            Heard::Route(route) => route,
-            Heard::LookAgain => return Verdict::LookAgain,
-            Heard::Refused(reason) => return Verdict::Pass(reason),
-        };
-        let cached = head.extensions.remove::<Cached>().unwrap_or_default();
-        if let Some(error) = &cached.error {
-            self.wanted.hub.report(error.to_string());
-            return Verdict::Pass("annotation");
-        }
-        if let Some(had) = self.had() {
-            if self.validates && head.status == StatusCode::NOT_MODIFIED {
-                return Verdict::Freshened(Box::new(Freshened::by(self, &route, &cached, had, head)));
-            }
-            if self.wanted.method == Method::HEAD {
-                return Verdict::Head(Freshened::by_head(self, &route, &cached, had, head));
-            }
-        }
-        if at_least > self.wanted.hub.max_body as u64 {
-            return Verdict::Pass("too-large");
-        }
-        if is_event_stream(&head.headers) {
-            return Verdict::Pass("event-stream");
-        }
-        self.plan(&route, head, &cached).map_or_else(Verdict::Pass, |plan| Verdict::Store(Box::new(plan)))
+        self.scope.hear(Used { known: *known, route, partition }, self.path.as_deref(), self.said.take())
     }
 
-    /// The whole response that is at hand.
-    fn had(&self) -> Option<(&Entry<Kept>, &KeptResponse)> {
+    /// The whole response that is at hand, and whether the request asks if it still holds.
+    pub(super) fn had(&self) -> Option<(&Entry<Kept>, &KeptResponse)> {
         let entry = self.usable.as_deref()?;
         Some((entry, whole(entry)?))
-    }
-
-    fn plan(&self, route: &Route, head: &response::Parts, cached: &Cached) -> Result<Plan, &'static str> {
-        let wanted = &*self.wanted;
-        let (lifetime, part) = self.good(&self.wanted.method, route, cached, head.status, &head.headers)?;
-        let vary = self.vary(route, &head.headers)?;
-        let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if head.headers.len() > MAX_FIELDS || size > MAX_FIELD_BYTES {
-            return Err("fields-too-large");
-        }
-        let canonical = match vary.is_empty() {
-            true => wanted.canonical.clone(),
-            false => key::variant(&wanted.canonical, &vary, &wanted.headers).map_err(|_| "key-too-long")?,
-        };
-        let variants = match vary.is_empty() {
-            true => Variants::default(),
-            false => self.admitted(&canonical, lifetime)?,
-        };
-        Ok(Plan {
-            fields: self.to_store(&head.headers),
-            idents: self.idents(route, cached, &head.headers)?,
-            expected: content_length(&head.headers)?,
-            known: part.as_ref().and(self.usable.clone()),
-            status: head.status,
-            wanted: Arc::clone(&self.wanted),
-            lifetime,
-            canonical,
-            vary,
-            variants,
-            part,
-        })
     }
 
     /// How long an answer with this status and these fields is good.
@@ -257,7 +181,7 @@ impl Judge {
     }
 
     /// The fields that are kept of an answer: without those of the connection, and with a date.
-    fn to_store(&self, received: &HeaderMap) -> HeaderMap {
+    pub(super) fn to_store(&self, received: &HeaderMap) -> HeaderMap {
         let mut fields = received.clone();
         strip_hop_by_hop(&mut fields);
         strip_set_cookie(&mut fields, &self.wanted.hub.policy);
@@ -342,43 +266,6 @@ impl Judge {
             Some(_) => Forward::Stale,
         }
     }
-
-    /// The answer as the client gets it.
-    pub(super) fn reply<R: Body>(
-        &self,
-        mut head: response::Parts,
-        body: ResponseBody<R>,
-        stored: Option<Lifetime>,
-        detail: &'static str,
-    ) -> Response<ResponseBody<R>> {
-        let hub = &self.wanted.hub;
-        if self.validates
-            && head.status == StatusCode::NOT_MODIFIED
-            && let Some(had) = self.had()
-        {
-            // It is for the cache, which has asked, and not for the client.
-            let freshened = Freshened::by(self, &self.wanted.route, &Cached::default(), had, &head);
-            return freshened.unstored(detail).into_reply(self).0;
-        }
-        strip_surrogate_fields(&mut head.headers, &hub.policy);
-        if let Some(name) = &hub.name {
-            let reason = self.why_forwarded();
-            let outcome =
-                Outcome::Forwarded(Forwarded { stored: stored.is_some(), ..Forwarded::because(reason) });
-            let ttl = stored
-                .map(|lifetime| lifetime.freshness.as_secs().saturating_sub(lifetime.initial_age.as_secs()));
-            let ttl = ttl.and_then(|ttl| i64::try_from(ttl).ok());
-            CacheStatus { name, outcome, ttl, detail: Some(detail) }.append_to(&mut head.headers);
-        }
-        let (method, request) = (&self.wanted.method, &self.wanted.headers);
-        if self.conditions
-            && evaluate(method, request, head.status, &head.headers, hub.wall()) == Precondition::NotModified
-        {
-            // The body, if it is stored, is collected all the same.
-            return not_modified(&head.headers);
-        }
-        Response::from_parts(head, body)
-    }
 }
 
 /// A stored response that is one, and not a part.
@@ -386,26 +273,5 @@ fn whole(entry: &Entry<Kept>) -> Option<&KeptResponse> {
     match &entry.value {
         Kept::Response(kept) => kept.part.is_none().then_some(&**kept),
         Kept::Varies(..) => None,
-    }
-}
-
-fn is_event_stream(fields: &HeaderMap) -> bool {
-    let is = |value: &HeaderValue| {
-        let kind = value.as_bytes().get(..EVENT_STREAM.len());
-        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
-    };
-    fields.get(CONTENT_TYPE).is_some_and(is)
-}
-
-const EVENT_STREAM: &[u8] = b"text/event-stream";
-
-/// The length the head announces. One that cannot be read, or two, say that the body's end cannot be trusted.
-fn content_length(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
-    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
-    let Some(length) = lengths.next() else { return Ok(None) };
-    let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    match (length, lengths.next()) {
-        (Some(length), None) => Ok(Some(length)),
-        _ => Err("content-length"),
     }
 }
