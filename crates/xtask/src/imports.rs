@@ -1,5 +1,5 @@
-//! Import direction: a module may name only modules that stand above it in its crate's `lib.rs`. That order is
-//! total, so there are no cycles either. Test code may look anywhere.
+//! Import direction: a module may name only modules that stand above it in its crate's `lib.rs`, and in a folder only those that
+//! stand above it in the folder's `mod.rs`. That order is total, so there are no cycles either. Test code may look anywhere.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn violations(files: &[File]) -> Vec<String> {
     for (file, code) in &parsed {
         let module = module_path(&file.path);
         let Some(own) = module.first().and_then(|top| order.position(top)) else { continue };
-        if test_modules.iter().any(|test| module.starts_with(test)) {
+        if is_test(&test_modules, &module) {
             continue;
         }
         for path in Paths::of(module, &code.tokens) {
@@ -29,7 +29,43 @@ pub(crate) fn violations(files: &[File]) -> Vec<String> {
             }
         }
     }
+    for (folder, code) in parsed.iter().filter(|(file, _)| file.path.ends_with("/mod.rs")) {
+        let folder = Folder { path: module_path(&folder.path), order: Order::read(&code.tokens) };
+        let inside = parsed.iter().filter(|(file, _)| !is_test(&test_modules, &module_path(&file.path)));
+        out.extend(inside.flat_map(|(file, code)| folder.violations(file, code)));
+    }
     out
+}
+
+fn is_test(test_modules: &[Vec<&str>], module: &[&str]) -> bool {
+    test_modules.iter().any(|test| module.starts_with(test))
+}
+
+/// A module with files of its own.
+struct Folder<'a> {
+    path: Vec<&'a str>,
+    order: Order<'a>,
+}
+
+impl Folder<'_> {
+    fn violations(&self, file: &File, code: &Production<'_>) -> Vec<String> {
+        let depth = self.path.len();
+        let module = module_path(&file.path);
+        let own = module.get(depth).filter(|_| module.starts_with(&self.path));
+        let Some((own, at)) = own.and_then(|own| Some((own, self.order.position(own)?))) else {
+            return vec![];
+        };
+        let paths = Paths::all(module.clone(), &code.tokens);
+        let inside = paths.iter().filter(|path| path.segments.starts_with(&self.path));
+        let below = inside.filter_map(|path| {
+            let name = path.segments.get(depth)?;
+            let below = self.order.position(name)? > at;
+            below.then(|| {
+                format!("{}:{}: `{own}` imports `{name}`, which stands below it", file.path, path.line)
+            })
+        });
+        below.collect()
+    }
 }
 
 /// The modules of `lib.rs` from top to bottom, and where the names that it re-exports come from.
@@ -85,12 +121,17 @@ struct Paths<'t, 'a> {
 }
 
 impl<'t, 'a> Paths<'t, 'a> {
-    /// All such paths in a file of this module, those inside inline modules too.
+    /// All such paths in a file of this module that lead out of it, those inside inline modules too.
     fn of(module: Vec<&'a str>, tokens: &'t [Token<'a>]) -> Vec<Path<'a>> {
+        let mut paths = Self::all(module.clone(), tokens);
+        paths.retain(|path| path.segments.len() < 2 || path.segments[0] != module[0]);
+        paths
+    }
+
+    /// All such paths.
+    fn all(module: Vec<&'a str>, tokens: &'t [Token<'a>]) -> Vec<Path<'a>> {
         let mut paths = Self { tokens, found: vec![] };
         paths.scan(0, tokens.len(), &module);
-        // `super::x` within the file's own module leads nowhere that needs judging.
-        paths.found.retain(|path| path.segments.len() < 2 || path.segments[0] != module[0]);
         paths.found
     }
 

@@ -10,8 +10,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::backstage::Backstage;
 use super::failure::Failure;
-use super::router::Backstage;
 
 /// What is to be invalidated.
 #[derive(Debug, Default, Deserialize)]

@@ -10,10 +10,12 @@
 //!
 //! No answer may be cached, and none holds a key, a URL or a tag.
 
-mod auth;
 mod failure;
+mod auth;
+mod backstage;
 mod invalidate;
 mod stats;
 mod router;
 
-pub(crate) use self::router::{Backstage, Readiness, router};
+pub(crate) use self::backstage::{Backstage, Readiness};
+pub(crate) use self::router::router;

@@ -1,44 +1,19 @@
 //! The routes of the admin API.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use forebay::Cache;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::auth::{Guard, check};
+use super::backstage::{Backstage, Readiness};
 use super::failure::Failure;
 use super::invalidate::invalidate;
 use super::stats::stats;
 use crate::config::Token;
-
-/// What the admin API sees of the server.
-#[derive(Clone)]
-pub(crate) struct Backstage {
-    pub(crate) cache: Cache,
-    pub(crate) metrics: PrometheusHandle,
-    pub(crate) namespace: Arc<str>,
-    pub(crate) profile: &'static str,
-    /// Whether there is an L2.
-    pub(crate) shared: bool,
-    pub(crate) started: Instant,
-    pub(crate) readiness: watch::Receiver<Readiness>,
-}
-
-/// Whether the server takes requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    Ready,
-    Draining,
-}
 
 /// All routes, for those who have the token where it is needed.
 pub(crate) fn router(backstage: Backstage, token: Token) -> Router {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use forebay::Standing;
 use serde::Serialize;
 
-use super::router::Backstage;
+use super::backstage::Backstage;
 
 /// The answer.
 #[derive(Debug, Serialize)]

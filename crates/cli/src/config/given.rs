@@ -16,7 +16,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::ConfigError;
 use super::token::Token;
-use super::value::{self, OriginUrl, Parsed};
+use super::value::{self, CacheStatus, OriginUrl, Parsed, Profile};
 use crate::args::{Serve, settings};
 
 /// What `forebay serve` goes by.
@@ -49,29 +49,6 @@ pub(crate) struct Config {
 pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     pub(crate) token: Token,
-}
-
-/// Which preset of [`Policy`] the settings start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Profile {
-    Proxy,
-    Origin,
-}
-
-impl Profile {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Proxy => "proxy",
-            Self::Origin => "origin",
-        }
-    }
-}
-
-/// Whether responses carry Cache-Status, and under which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CacheStatus {
-    Off,
-    Named(String),
 }
 
 impl Config {

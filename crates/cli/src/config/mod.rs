@@ -3,10 +3,11 @@
 //! [`given`] finds what was said of a setting and where, [`value`] reads it; [`Config`] is the outcome.
 
 mod error;
-mod given;
 mod token;
 mod value;
+mod given;
 
 pub(crate) use self::error::ConfigError;
-pub(crate) use self::given::{CacheStatus, Config};
+pub(crate) use self::given::Config;
 pub(crate) use self::token::Token;
+pub(crate) use self::value::CacheStatus;

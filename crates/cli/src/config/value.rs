@@ -12,8 +12,6 @@ use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
-use super::given::{CacheStatus, Profile};
-
 /// A value, or what would be accepted in its place.
 pub(super) type Parsed<T> = Result<T, Accepted>;
 
@@ -35,6 +33,29 @@ impl From<&str> for Accepted {
     fn from(text: &str) -> Self {
         Self { text: text.to_owned(), secret: false }
     }
+}
+
+/// Which preset of [`Policy`](forebay::Policy) the settings start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Proxy,
+    Origin,
+}
+
+impl Profile {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Origin => "origin",
+        }
+    }
+}
+
+/// Whether responses carry Cache-Status, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CacheStatus {
+    Off,
+    Named(String),
 }
 
 /// The origin's address. Only plain HTTP is spoken with it.

@@ -11,10 +11,10 @@
 
 mod body;
 mod failure;
+mod refusal;
 mod target;
 mod forwarded;
 mod fields;
-mod refusal;
 mod answer;
 mod tunnel;
 mod forward;

@@ -32,15 +32,15 @@
 //! # Ok::<(), forebay_core::tag::TargetError>(())
 //! ```
 
-mod audit;
-mod idents;
-mod judge;
 mod mechanism;
 mod protocol;
+mod idents;
+mod state;
+mod audit;
+mod judge;
 #[cfg(test)]
 mod search;
 mod shared;
-mod state;
 #[cfg(test)]
 mod tests;
 

@@ -260,6 +260,7 @@ impl Judge {
     /// Why the request went to the origin.
     pub(super) fn why_forwarded(&self) -> Forward {
         match self.usable.as_deref() {
+            _ if !self.wanted.method.is_safe() => Forward::Method,
             None => forward(self.wanted.absence),
             Some(entry) if whole(entry).is_none() => Forward::Partial,
             Some(entry) if entry.is_fresh(self.wanted.hub.now()) => Forward::Request,

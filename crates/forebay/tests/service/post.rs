@@ -38,7 +38,7 @@ const STORABLE: Fields<'static> = &[("cache-control", "max-age=60"), ("content-l
 async fn one_with_freshness_and_its_own_location_answers_gets() {
     let (app, count) = resource(Post::Store, STORABLE).await;
     assert_eq!(get(&app, "/a", &[]).await.text(), "1");
-    assert!(post(&app).await.cache_status().contains("stored"));
+    assert!(post(&app).await.cache_status().starts_with("forebay; fwd=method; stored; ttl=60"));
     let reply = get(&app, "/a", &[]).await;
     assert!(reply.is_hit());
     assert_eq!(reply.text(), "2", "not what was there before");

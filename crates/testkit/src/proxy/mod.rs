@@ -34,4 +34,5 @@ mod pump;
 mod server;
 
 pub use fault::{Connections, Direction, Fault, Pushes};
-pub use server::{Counters, Ending, FaultProxy};
+pub use pump::{Counters, Ending};
+pub use server::FaultProxy;

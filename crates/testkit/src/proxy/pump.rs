@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::fault::{Connections, Direction, Fault, Rule, is_message};
-use super::server::{Counters, Ending};
 use crate::resp::Value;
 
 /// What all connections of a proxy share.
@@ -21,6 +20,31 @@ use crate::resp::Value;
 pub(super) struct Wires {
     pub(super) rules: watch::Sender<Vec<Arc<Rule>>>,
     pub(super) counters: watch::Sender<Counters>,
+}
+
+/// What a [`FaultProxy`] has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Connections accepted.
+    pub connections: usize,
+    /// Connections that live now.
+    pub open: usize,
+    /// Pub/sub messages that the server pushed, the dropped ones too.
+    pub pushes_seen: u64,
+    /// Pub/sub messages that were taken out.
+    pub pushes_dropped: u64,
+    /// Bytes that went into a [`Fault::Blackhole`].
+    pub bytes_lost: u64,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// In good order (FIN).
+    Close,
+    /// By a reset (RST).
+    Reset,
 }
 
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::fault::{Connections, Fault, Rule};
-use super::pump::{Connection, Wires};
+use super::pump::{Connection, Counters, Ending, Wires};
 
 /// A TCP proxy on a port of 127.0.0.1 of its own. Dropping it ends its connections.
 #[derive(Debug)]
@@ -111,31 +111,6 @@ impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.acceptor.abort();
     }
-}
-
-/// What a [`FaultProxy`] has seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Connections accepted.
-    pub connections: usize,
-    /// Connections that live now.
-    pub open: usize,
-    /// Pub/sub messages that the server pushed, the dropped ones too.
-    pub pushes_seen: u64,
-    /// Pub/sub messages that were taken out.
-    pub pushes_dropped: u64,
-    /// Bytes that went into a [`Fault::Blackhole`].
-    pub bytes_lost: u64,
-}
-
-/// How a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// In good order (FIN).
-    Close,
-    /// By a reset (RST).
-    Reset,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
