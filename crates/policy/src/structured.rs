@@ -236,9 +236,12 @@ impl<'a> Input<'a> {
         let digits = self.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
         let padding = self.take_while(|byte| byte == b'=');
         self.expect(b':')?;
-        // Padding may be missing. One digit alone is no byte.
-        let padded = padding.is_empty() || (digits.len() + padding.len()).is_multiple_of(4);
-        let valid = digits.len() % 4 != 1 && padding.len() <= 2 && padded;
+        // Padding may be missing, all of it or a part. One digit alone is no byte.
+        let valid = match digits.len() % 4 {
+            0 => padding.is_empty(),
+            1 => false,
+            rest => padding.len() <= 4 - rest,
+        };
         valid.then_some(Item::Other).ok_or(Malformed)
     }
 
