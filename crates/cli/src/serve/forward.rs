@@ -51,6 +51,14 @@ impl Forward {
             .pool_idle_timeout(idle)
             //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
             //# A proxy MUST NOT automatically retry non-idempotent requests.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+            //# A client SHOULD NOT automatically retry a request with a non-idempotent method unless it has some
+            //# means to know that the request semantics are actually idempotent, regardless of the method, or some
+            //# means to detect that the original request was never applied.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+            //# A client SHOULD NOT automatically retry a failed automatic retry.
             .retry_canceled_requests(false)
             //= https://www.rfc-editor.org/rfc/rfc9112#section-5.1
             //# A proxy MUST remove any such whitespace from a response message before forwarding the message

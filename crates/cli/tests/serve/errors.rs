@@ -63,6 +63,19 @@ async fn an_answer_that_cannot_be_read_is_502() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+//= type=test
+//# A client SHOULD NOT automatically retry a request with a non-idempotent method unless it has some means
+//# to know that the request semantics are actually idempotent, regardless of the method, or some means to
+//# detect that the original request was never applied.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+//= type=test
+//# A client SHOULD NOT automatically retry a failed automatic retry.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
+//= type=test
+//# A proxy MUST NOT automatically retry non-idempotent requests.
 #[tokio::test]
 async fn no_request_is_sent_twice() {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2

@@ -141,6 +141,12 @@ impl Piece {
             true => (StatusCode::OK, None),
             false => (self.status, Some(ContentRange { range: join.whole, complete })),
         };
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+        //# Otherwise, the client MUST process the set of continuous ranges as one of the following: an
+        //# incomplete 200 (OK) response if the combined response is a prefix of the representation, a single
+        //# 206 (Partial Content) response containing "multipart/byteranges" content, or multiple 206 (Partial
+        //# Content) responses, each with one continuous range that is indicated by a Content-Range header
+        //# field.
         fields.remove(CONTENT_RANGE);
         if let Some(part) = &part {
             fields.insert(CONTENT_RANGE, part.to_header_value());

@@ -113,6 +113,13 @@ async fn parts_that_make_up_the_whole_answer_for_the_whole() {
 //= type=test
 //# When combining the new response with one or more stored responses, a cache MUST update the stored
 //# response header fields using the header fields provided in the new response, as per Section 3.2.
+//
+//= https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+//= type=test
+//# Otherwise, the client MUST process the set of continuous ranges as one of the following: an incomplete
+//# 200 (OK) response if the combined response is a prefix of the representation, a single 206 (Partial
+//# Content) response containing "multipart/byteranges" content, or multiple 206 (Partial Content)
+//# responses, each with one continuous range that is indicated by a Content-Range header field.
 #[tokio::test]
 async fn joined_parts_have_the_newer_fields() {
     let shop = shop().await;

@@ -103,7 +103,7 @@ fn specs(folder: &Path) -> Result<Vec<Spec>, Failure> {
 const FILE: &str = "docs/conformance.md";
 
 /// The sentences with a MUST or MUST NOT that nothing cites yet. It may only become less.
-const OPEN_AT_MOST: usize = 74;
+const OPEN_AT_MOST: usize = 0;
 
 #[cfg(test)]
 mod tests {
