@@ -46,6 +46,11 @@ pub(super) fn arrive(parts: &mut Parts, peer: &Peer) -> Arrival {
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }
+    if !parts.method.is_safe() {
+        // Which other URLs the answer invalidates depends on it.
+        let scheme = forwarded::scheme(&parts.headers);
+        parts.extensions.insert(scheme);
+    }
     forwarded::add_peer(&mut parts.headers, &peer.address);
     parts.headers.append(VIA, via(parts.version));
     Arrival::Goes

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use forebay_policy::facts::is_routing_field;
 use http::header::{HOST, HeaderName};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
@@ -46,6 +47,12 @@ fn is_claim(name: &HeaderName) -> bool {
 /// keeps the answers apart, so that nobody chooses another's.
 fn is_from_page(name: &str) -> bool {
     FROM_PAGES.contains(&name) || name.starts_with("next-router-")
+}
+
+/// By which scheme the request was made: what a trusted proxy says, else that of this listener. A stranger's word is gone by now.
+pub(super) fn scheme(fields: &HeaderMap) -> Scheme {
+    let said = fields.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
+    if said.is_some_and(|said| said.eq_ignore_ascii_case(b"https")) { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
 /// Adds the peer to X-Forwarded-For. The cache does not key this field, so it can be added in front of it, where the peer is

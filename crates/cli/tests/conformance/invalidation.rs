@@ -69,6 +69,7 @@ async fn location_and_content_location_are_invalidated_on_the_same_origin_only()
             ("//a.example{}", true),
             ("http://b.example{}", false),
             ("http://a.example:8080{}", false),
+            ("https://a.example{}", false),
             ("//b.example{}", false),
             ("http://[broken{}", false),
         ] {
@@ -84,6 +85,20 @@ async fn location_and_content_location_are_invalidated_on_the_same_origin_only()
         let changed = cache.path([reply(400, &[&format!("{name}: {target}")], "")]);
         cache.send("POST", &changed, &[]).await;
         assert_eq!(cache.get(&target, &[]).await.body, "old", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_origin_has_the_scheme_that_the_proxy_names() {
+    let cache = Cache::with(&["--trusted-proxies", "127.0.0.0/8"]).await;
+    for (location, gone) in [("https://a.example{}", true), ("http://a.example{}", false)] {
+        let target = cache.path([ok(&[FRESH], "old"), ok(&[FRESH], "new")]);
+        let https: &[&str] = &["X-Forwarded-Proto: https"];
+        cache.get(&target, https).await;
+        let field = format!("Location: {}", location.replace("{}", &target));
+        let changed = cache.path([reply(201, &[&field], "")]);
+        cache.send("POST", &changed, https).await;
+        assert_eq!(cache.get(&target, https).await.body == "new", gone, "{field}");
     }
 }
 

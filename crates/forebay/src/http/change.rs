@@ -13,6 +13,7 @@ use forebay_policy::invalidate::{Invalidation, also_invalidated, invalidation};
 use forebay_policy::profile::Post;
 use forebay_policy::reuse::{Forward, Lookup};
 use forebay_policy::target::Target as Uri;
+use http::uri::Scheme;
 use http::{Method, Response, request, response};
 use http_body::Body;
 use tracing::Instrument;
@@ -31,6 +32,8 @@ use crate::route::Route;
 /// A request that may change something.
 pub(super) struct Unsafe {
     method: Method,
+    /// Where it is known: from the target, or from whoever in front of the layer knows it.
+    scheme: Option<Scheme>,
     authority: Box<str>,
     /// Path and query.
     target: Box<str>,
@@ -69,7 +72,8 @@ impl Unsafe {
                 None
             }
         };
-        Self { method: parts.method.clone(), authority, target, stored }
+        let scheme = parts.uri.scheme().or_else(|| parts.extensions.get()).cloned();
+        Self { method: parts.method.clone(), scheme, authority, target, stored }
     }
 }
 
@@ -83,9 +87,10 @@ pub(super) async fn after_unsafe<R>(
 where
     R: Body<Data: Send, Error: Send> + Send + 'static,
 {
-    let Unsafe { method, authority, target, stored } = request;
+    let Unsafe { method, scheme, authority, target, stored } = request;
     let (mut head, body) = answer.into_parts();
-    let changed = invalidate(hub, &method, (&*authority, &*target), &head).await;
+    let uri = Uri { scheme: scheme.as_ref().map(Scheme::as_str), authority: &authority, path: &target };
+    let changed = invalidate(hub, &method, uri, &head).await;
     let note = Note { forward: Forward::Method, detail: "method" };
     let (Some((judge, before)), Some(receipt)) = (stored, changed) else {
         return passed(hub, Response::from_parts(head, body), note);
@@ -104,12 +109,7 @@ where
 }
 
 /// Invalidates what a successful answer says has changed. `None` where nothing has, or where L2 has not confirmed it.
-async fn invalidate(
-    hub: &Hub,
-    method: &Method,
-    (authority, target): (&str, &str),
-    answer: &response::Parts,
-) -> Option<Receipt> {
+async fn invalidate(hub: &Hub, method: &Method, uri: Uri<'_>, answer: &response::Parts) -> Option<Receipt> {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.4
     //# A cache MUST invalidate the target URI (Section 7.1 of [HTTP]) when it receives a non-error
     //# status code in response to an unsafe request method (including methods whose safety is
@@ -119,11 +119,10 @@ async fn invalidate(
     }
     let fields = &answer.headers;
     let path = |target: &str| Target::Path(target.split('?').next().unwrap_or_default().to_owned());
-    let mut targets = vec![path(target)];
-    let uri = Uri { scheme: None, authority, path: target };
+    let mut targets = vec![path(uri.path)];
     targets.extend(also_invalidated(uri, fields).map(|target| path(&target)));
     let group =
-        |name: Cow<'_, str>| Target::Group { authority: authority.to_owned(), name: name.into_owned() };
+        |name: Cow<'_, str>| Target::Group { authority: uri.authority.to_owned(), name: name.into_owned() };
     targets.extend(invalidated_groups(method, fields).into_iter().map(group));
     // Unconfirmed is queued, and a path that cannot be named was never stored.
     hub.tiers.instance().invalidate(targets).await.ok()

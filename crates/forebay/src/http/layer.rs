@@ -17,6 +17,9 @@ use http::request::Parts;
 
 /// Caches the responses of what it wraps, as far as they say that they may be cached, or routes inside say so. Made by
 /// [`Cache::layer`](crate::Cache::layer) and [`RulesBuilder::layer`](crate::RulesBuilder::layer).
+///
+/// Which origin a request is for takes its scheme as well, and HTTP/1.1 does not carry one. A layer in front that knows it may put
+/// an [`http::uri::Scheme`] into the request's extensions: then a Location of another scheme invalidates nothing.
 #[derive(Clone)]
 #[must_use = "a layer works when it is added to a service"]
 pub struct CacheLayer {
