@@ -1,7 +1,7 @@
 //! Fields that are taken out of a response before it is stored or sent on.
 //!
 //! ```
-//! use forebay_policy::fields::{strip_set_cookie, strip_surrogate_fields};
+//! use forebay_policy::fields::{strip_set_cookie, take_surrogate_fields};
 //! use forebay_policy::profile::{Policy, SetCookie};
 //! use http::{HeaderMap, HeaderValue};
 //!
@@ -13,7 +13,8 @@
 //! response.insert("cache-groups", HeaderValue::from_static("\"articles\""));
 //!
 //! strip_set_cookie(&mut response, &policy);
-//! strip_surrogate_fields(&mut response, &policy);
+//! let taken = take_surrogate_fields(&mut response, &policy);
+//! assert_eq!(taken.keys().collect::<Vec<_>>(), ["cdn-cache-control"]);
 //! assert_eq!(response.keys().collect::<Vec<_>>(), ["cache-groups"]);
 //! ```
 
@@ -32,8 +33,14 @@ use crate::syntax::members;
 ///
 /// Cache-Groups is for every cache on the way, and stays.
 pub fn strip_surrogate_fields(response: &mut HeaderMap, policy: &Policy) {
+    drop(take_surrogate_fields(response, policy));
+}
+
+/// Does the same, and returns what it has taken. Costs no allocation where there is nothing to take.
+pub fn take_surrogate_fields(response: &mut HeaderMap, policy: &Policy) -> HeaderMap {
+    let mut taken = HeaderMap::new();
     if policy.surrogate_fields != SurrogateFields::Strip {
-        return;
+        return taken;
     }
     //= https://www.rfc-editor.org/rfc/rfc9213#section-2.2
     //# Targeted fields that are not on a cache's target list MUST NOT change that cache's behavior and
@@ -43,8 +50,12 @@ pub fn strip_surrogate_fields(response: &mut HeaderMap, policy: &Policy) {
     //# However, they MAY remove it when this is undesirable (for example, when
     //# configured to do so because it is known not to be used downstream).
     for name in SURROGATE_FIELDS.iter().chain(&policy.targeted) {
-        response.remove(name);
+        if response.contains_key(name) {
+            taken.extend(response.get_all(name).iter().map(|line| (name.clone(), line.clone())));
+            response.remove(name);
+        }
     }
+    taken
 }
 
 /// Takes the cookies from a response that is to be stored, where the policy has it so. The client that asked gets them.

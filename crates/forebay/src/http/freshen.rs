@@ -127,7 +127,7 @@ impl Update<'_> {
     fn of(&self, entry: &Entry<Kept>, had: &KeptResponse) -> Updated {
         let Self { judge, route, cached, from } = *self;
         let hub = &judge.wanted.hub;
-        let fields = update(&had.as_received(), &judge.dated(from), hub.policy.set_cookie);
+        let fields = update(&had.as_received(), &judge.dated(from.clone()), hub.policy.set_cookie);
         let age = judge.age(&fields);
         // What has named it still does.
         let idents = judge

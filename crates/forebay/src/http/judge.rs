@@ -185,12 +185,11 @@ impl Judge {
         let mut fields = received.clone();
         strip_hop_by_hop(&mut fields);
         strip_set_cookie(&mut fields, &self.wanted.hub.policy);
-        self.dated(&fields)
+        self.dated(fields)
     }
 
     /// These fields, with the time of arrival where they have no date.
-    pub(super) fn dated(&self, received: &HeaderMap) -> HeaderMap {
-        let mut fields = received.clone();
+    pub(super) fn dated(&self, mut fields: HeaderMap) -> HeaderMap {
         if !fields.contains_key(DATE) {
             //= https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
             //# A recipient with a clock that receives a response message without a Date header field MUST record

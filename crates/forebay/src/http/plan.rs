@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::{Entry, Span};
 use forebay_core::seek::{Fill, Marker};
 use forebay_core::tag::{Ident, Idents};
-use forebay_policy::fields::strip_surrogate_fields;
+use forebay_policy::fields::take_surrogate_fields;
 use forebay_policy::partial::{Combined, combine};
 use forebay_policy::profile::SetCookie;
 use forebay_policy::range::ContentRange;
@@ -95,12 +95,9 @@ pub(super) fn marker(wanted: &Wanted, vary: &Vary, variants: Variants) -> Option
 
 /// A response as it is stored: what speaks to this cache alone is kept apart from what clients get.
 pub(super) fn kept(hub: &Hub, piece: Piece, lifetime: Lifetime, vary: Vary) -> KeptResponse {
-    let Piece { status, fields, body, part } = piece;
-    let mut sent = fields.clone();
-    strip_surrogate_fields(&mut sent, &hub.policy);
-    let hidden = fields.iter().filter(|(name, _)| !sent.contains_key(*name));
-    let hidden: HeaderMap = hidden.map(|(name, value)| (name.clone(), value.clone())).collect();
-    KeptResponse::new(status, &sent, body, lifetime, vary).with_part(part).with_hidden(hidden)
+    let Piece { status, mut fields, body, part } = piece;
+    let hidden = take_surrogate_fields(&mut fields, &hub.policy);
+    KeptResponse::new(status, &fields, body, lifetime, vary).with_part(part).with_hidden(hidden)
 }
 
 /// A response, or a part of one.
