@@ -99,6 +99,7 @@ impl Forward {
 ///
 /// A GET for ranges is answered from what is stored whatever the policy says of parts: [`select`](crate::range::select)
 /// says with which bytes. A HEAD for ranges is a HEAD.
+#[inline]
 #[must_use]
 pub fn gate(method: &Method, facts: RequestFacts, body: Body) -> Gate {
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4
@@ -191,6 +192,7 @@ impl Lifetime {
     }
 
     /// Compares an age with the freshness lifetime.
+    #[inline]
     #[must_use]
     pub const fn freshness_at(&self, age: Duration) -> Freshness {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2
@@ -202,6 +204,7 @@ impl Lifetime {
     }
 
     /// Judges whether the stored response may answer a request with these credentials.
+    #[inline]
     #[must_use]
     pub const fn answers(&self, credentials: Credentials) -> Reusable {
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3.5
@@ -231,6 +234,7 @@ pub enum Reuse {
 }
 
 /// Reads what a request asks of the cache, beside not to be stored; nothing where the policy does not hear it.
+#[inline]
 #[must_use]
 pub fn heard(facts: RequestFacts, request: &HeaderMap, policy: &Policy) -> Option<RequestDirectives> {
     let heard = facts.has(Fact::Directives) && policy.client_directives == ClientDirectives::Honour;
@@ -241,6 +245,7 @@ pub fn heard(facts: RequestFacts, request: &HeaderMap, policy: &Policy) -> Optio
 ///
 /// `client` is what the request asks of the cache, where the policy hears that and the request asks for anything. It
 /// is passed by on most requests: then two comparisons are all.
+#[inline]
 #[must_use]
 pub const fn reuse(lifetime: &Lifetime, age: Duration, client: Option<&RequestDirectives>) -> Reuse {
     match (lifetime.freshness_at(age), client) {

@@ -112,6 +112,7 @@ impl Lifetime {
     }
 
     /// The credential that keeps this response from answering a request, if one does.
+    #[inline]
     pub(crate) const fn refuses(&self, credentials: Credentials) -> Option<Reason> {
         let (authorized, cookies) = match self.audience {
             Audience::Anyone => (true, true),

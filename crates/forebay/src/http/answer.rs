@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_core::entry::Entry;
 use forebay_core::tiers::Absence;
-use forebay_core::time::Moment;
 use forebay_policy::facts::Fact;
 use forebay_policy::fields::strip_surrogate_fields;
 use forebay_policy::reuse::{Failure, Forward};
@@ -37,23 +36,25 @@ thread_local! {
     static STATUSES: RefCell<Memo> = const { Memo::new() };
 }
 
-/// The answer made of an entry: the whole of it, its head, parts of it, or 304 for a client that has it.
+/// The answer made of an entry of this age: the whole of it, its head, parts of it, or 304 for a client that has it.
 pub(super) fn respond<B: Body>(
     hub: &Hub,
     entry: &Entry<Kept>,
     client: Client<'_>,
     outcome: Outcome,
     detail: &'static str,
-    now: Moment,
+    age: Duration,
 ) -> Response<ResponseBody<B>> {
     let Kept::Response(kept) = &entry.value else {
         // A marker is never an answer: `Seeking::variant` sends its requests elsewhere.
         return Response::new(ResponseBody::stored(Bytes::new()));
     };
-    respond_with(hub, kept, entry.age(now), client, outcome, detail)
+    respond_with(hub, kept, age, client, outcome, detail)
 }
 
-/// The same, of a stored response that has this age.
+/// The same, of a stored response that has this age. Every hit comes this way, and what it is called with and returns is
+/// large: it is part of its callers.
+#[inline(always)]
 pub(super) fn respond_with<B: Body>(
     hub: &Hub,
     kept: &KeptResponse,
@@ -129,7 +130,7 @@ fn fallen_back<B: Body>(
     forwarded: Forwarded,
 ) -> Response<ResponseBody<B>> {
     let outcome = Outcome::Forwarded(forwarded);
-    respond(&wanted.hub, entry, wanted.as_client(), outcome, "stale-if-error", wanted.hub.now())
+    respond(&wanted.hub, entry, wanted.as_client(), outcome, "stale-if-error", entry.age(wanted.hub.now()))
 }
 
 /// What a client gets that wants a stored response or nothing, and there is none.

@@ -19,7 +19,7 @@ use crate::axum::rewrite;
 use crate::hub::Hub;
 use crate::route::{Cookies, Partition, Route};
 
-/// A request that has a key.
+/// A request and its key.
 pub(super) struct Asked<'a> {
     pub(super) scope: &'a Scope,
     pub(super) route: &'a Arc<Route>,
@@ -33,7 +33,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Makes the key of a request. Takes out of its query what the route does not want there.
+    /// A request whose key is still to be made.
     #[inline]
     pub(super) fn new(
         scope: &'a Scope,
@@ -41,19 +41,33 @@ impl<'a> Asked<'a> {
         known: Known,
         facts: RequestFacts,
         lookup: Lookup,
+    ) -> Self {
+        let (partition, credentials) = (Partition::Shared, Credentials::default());
+        Self { scope, route, known, facts, lookup, filtered: None, partition, credentials, client: None }
+    }
+
+    /// Makes its key. Takes out of its query what the route does not want there.
+    ///
+    /// What it finds it fills in: handed back, all of it would be copied on every hit. A part of its callers, for the same
+    /// reason.
+    #[inline(always)]
+    pub(super) fn make_key(
+        &mut self,
         parts: &mut request::Parts,
         canonical: &mut KeyEncoder,
-    ) -> Result<Self, Keyless> {
-        let hub = &*scope.hub;
-        let filtered = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names));
-        if let (Some(query), Known::Own | Known::Ruled) = (&filtered, known) {
+    ) -> Result<(), Keyless> {
+        let (hub, route, facts) = (&*self.scope.hub, self.route, self.facts);
+        if let Some(names) = &route.query {
+            self.filtered = key::filtered(&parts.uri, names);
+        }
+        if let (Some(query), Known::Own | Known::Ruled) = (&self.filtered, self.known) {
             // An annotated route inside does that itself: only there it is certain which one the request has come to.
             rewrite(parts, query);
         }
-        let partition = key::primary(canonical, hub, route, facts, parts, filtered.as_deref())?;
-        let credentials = credentials(hub, route, &partition, facts, &parts.headers);
-        let client = heard(facts, &parts.headers, &hub.policy);
-        Ok(Self { scope, route, known, facts, lookup, filtered, partition, credentials, client })
+        self.partition = key::primary(canonical, hub, route, facts, parts, self.filtered.as_deref())?;
+        self.credentials = credentials(hub, route, &self.partition, facts, &parts.headers);
+        self.client = heard(facts, &parts.headers, &hub.policy);
+        Ok(())
     }
 
     /// The part of it that decides which stored response answers it.
@@ -70,8 +84,8 @@ impl<'a> Asked<'a> {
     }
 
     /// What the request is looking for, to be taken along.
-    pub(super) fn into_wanted(self, parts: &request::Parts, canonical: &[u8], absence: Absence) -> Wanted {
-        let Self { scope, route, known, facts, lookup, filtered, partition, credentials, client } = self;
+    pub(super) fn to_wanted(&self, parts: &request::Parts, canonical: &[u8], absence: Absence) -> Wanted {
+        let Self { scope, route, known, facts, lookup, credentials, client, .. } = *self;
         let hub = &scope.hub;
         Wanted {
             hub: Arc::clone(hub),
@@ -79,14 +93,14 @@ impl<'a> Asked<'a> {
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             authority: String::from_utf8_lossy(key::authority(hub, parts).unwrap_or_default()).into(),
-            target: key::target(parts, filtered.as_deref()),
+            target: key::target(parts, self.filtered.as_deref()),
             credentials,
             facts,
             client,
             lookup,
             sharing: sharing(route, lookup, credentials, absence, Outer::depth_under(parts, hub.id)),
             route: Arc::clone(route),
-            partition,
+            partition: self.partition.clone(),
             known,
             absence,
             restarts: 0,
@@ -95,6 +109,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The request's credentials, as far as the route minds them.
+#[inline]
 fn credentials(
     hub: &Hub,
     route: &Route,

@@ -56,9 +56,10 @@ impl Unsafe {
         let target = key::target(parts, None);
         let wanted = match hub.policy.post {
             Post::Store if parts.method == Method::POST && !route.off => {
+                let mut asked = Asked::new(scope, route, known, facts, Lookup::Fill);
                 let mut canonical = KeyEncoder::new();
-                let asked = Asked::new(scope, route, known, facts, Lookup::Fill, parts, &mut canonical);
-                asked.ok().map(|asked| asked.into_wanted(parts, canonical.bytes(), Absence::Unknown))
+                let keyed = asked.make_key(parts, &mut canonical);
+                keyed.is_ok().then(|| asked.to_wanted(parts, canonical.bytes(), Absence::Unknown))
             }
             _ => None,
         };

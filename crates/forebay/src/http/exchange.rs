@@ -60,16 +60,17 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     if route.off {
         return pass(scope, parts, &route, known, Forward::Bypass, "off");
     }
+    let mut asked = Asked::new(scope, &route, known, facts, lookup);
     let mut canonical = KeyEncoder::new();
-    match Asked::new(scope, &route, known, facts, lookup, parts, &mut canonical) {
-        Ok(asked) => look(asked, parts, canonical.bytes()),
+    match asked.make_key(parts, &mut canonical) {
+        Ok(()) => look(&asked, parts, canonical.bytes()),
         Err(keyless) => pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     }
 }
 
 /// Looks into L1.
 #[inline]
-fn look<B: Body>(asked: Asked<'_>, parts: &request::Parts, canonical: &[u8]) -> Begun<B> {
+fn look<B: Body>(asked: &Asked<'_>, parts: &request::Parts, canonical: &[u8]) -> Begun<B> {
     let hub = &*asked.scope.hub;
     let now = hub.now();
     let seeker = asked.seeking(parts, canonical);
@@ -83,14 +84,14 @@ fn look<B: Body>(asked: Asked<'_>, parts: &request::Parts, canonical: &[u8]) -> 
         Probe::Hit(entry, synced) => Begun::Answer(answered(&entry, synced)),
         Probe::Refresh(entry, synced) => {
             let answer = answered(&entry, synced);
-            let wanted = Box::new(asked.into_wanted(parts, canonical, Absence::Stale));
+            let wanted = Box::new(asked.to_wanted(parts, canonical, Absence::Stale));
             match wanted.hub.tiers.lead_refresh(&*wanted, &entry) {
                 Some(refreshing) => Begun::Refresh(answer, Box::new(Refresh { wanted, refreshing, entry })),
                 // It is being fetched already.
                 None => Begun::Answer(answer),
             }
         }
-        Probe::Miss(absence) => Begun::Fetch(Box::new(asked.into_wanted(parts, canonical, absence))),
+        Probe::Miss(absence) => Begun::Fetch(Box::new(asked.to_wanted(parts, canonical, absence))),
     }
 }
 
@@ -124,12 +125,13 @@ fn hit<B: Body>(
     now: Moment,
 ) -> Response<ResponseBody<B>> {
     route.meters.hit(Tier::L1, synced == Synced::Yes);
+    let age = entry.age(now);
     let detail = match synced {
         Synced::No => "unsynced",
-        Synced::Yes if entry.is_fresh(now) => L1_HIT,
+        Synced::Yes if age < entry.lifetime => L1_HIT,
         Synced::Yes => "stale",
     };
-    respond(hub, entry, client, Outcome::Hit, detail, now)
+    respond(hub, entry, client, Outcome::Hit, detail, age)
 }
 
 fn pass<B: Body>(
@@ -175,7 +177,7 @@ where
             let collapsed =
                 Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(forward(wanted.absence)) };
             let outcome = if tier == Tier::Flight { Outcome::Forwarded(collapsed) } else { Outcome::Hit };
-            Ok(respond(&hub, &entry, wanted.as_client(), outcome, tier.as_str(), now))
+            Ok(respond(&hub, &entry, wanted.as_client(), outcome, tier.as_str(), entry.age(now)))
         }
         Fetched::LookAgain(origin) => look_again(origin).await,
     }

@@ -139,8 +139,8 @@ impl Seeking<'_> {
         key::variant(self.canonical, vary, self.headers).map_or(Variant::Barred, Variant::Of)
     }
 
-    /// What this request may do with an entry under its key.
-    #[inline]
+    /// What this request may do with an entry under its key. A part of its callers, one of which is every hit.
+    #[inline(always)]
     pub(super) fn usage(&self, entry: &Entry<Kept>, now: Moment) -> Usage {
         let Kept::Response(kept) = &entry.value else { return Usage::Barred };
         if kept.lifetime.answers(self.credentials) != Reusable::Yes {
