@@ -142,7 +142,7 @@ fn wanted_upgrade(parts: &Parts) -> Option<HeaderValue> {
 
 /// Takes out of a message what is meant for this hop. Trailer stays: it tells of the message, and trailers do pass.
 pub(super) fn strip(fields: &mut HeaderMap) {
-    if !HOP_BY_HOP.iter().any(|name| fields.contains_key(name)) {
+    if !fields.keys().any(belongs_to_the_hop) {
         return;
     }
     let trailers = has_member(fields, TE, b"trailers");
@@ -231,14 +231,18 @@ fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// More proxies of this name than anybody puts one behind the other.
 const MAX_VISITS: usize = 10;
 
-/// One of these at least stands in every message that has something to take out.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    http::header::PROXY_AUTHENTICATE,
-    http::header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Whether this is one of the fields of which at least one stands in every message that has something to take out. A pass
+/// over the names that are there costs less than to look up each that could be.
+fn belongs_to_the_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
