@@ -10,8 +10,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::suites::Prepared;
-
 /// What one operation costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counts {
@@ -23,8 +21,8 @@ pub struct Counts {
 
 /// The section that callgrind collects; it finds it by its name.
 #[inline(never)]
-pub fn measured(prepared: &mut Prepared, ops: u32) {
-    prepared.exchange(ops);
+pub fn measured(mut work: impl FnMut(u32), ops: u32) {
+    work(ops);
 }
 
 /// Counts what `program`, given the number of operations as its last argument, costs for each of them.

@@ -10,10 +10,10 @@
 //! cargo run --release -p benches -- hit --only floor --rounds 15 --turn 300
 //! ```
 //!
-//! Without the feature `peers` nothing of the published caches is built. `--rounds` and `--turn` (milliseconds) set how
-//! long is measured; `--only NAME`, any number of times, picks rows. `e2e` needs `wrk` and `taskset`, and the server
-//! beside it: `cargo build --release -p benches --features peers --bins`. `l2` needs `redis-server` and `taskset`;
-//! `instructions` needs `valgrind`. What is missing is named.
+//! Without the feature `peers` nothing of the published caches is built; `semantics` is the part of it that `policy` has a use
+//! for. `--rounds` and `--turn` (milliseconds) set how long is measured; `--only NAME`, any number of times, picks rows. `e2e`
+//! needs `wrk` and `taskset`, and the server beside it: `cargo build --release -p benches --features peers --bins`. `l2` needs
+//! `redis-server` and `taskset`; `instructions` needs `valgrind`. What is missing is named.
 //!
 //! # Suites
 //!
@@ -29,6 +29,7 @@
 //! | `stampede` | 1000 tasks ask for one cold key; the origin's calls are counted |
 //! | `invalidate` | a tag is dropped that 100 or 100,000 entries carry |
 //! | `l2` | a 2 KiB answer out of Redis, beside the bare clients: one at a time, and 64 tasks with a key each |
+//! | `policy` | a judgement of `forebay-policy`: may a response be stored, may a stored one answer; no cache around it |
 //! | `e2e` | wrk with 32 connections against a whole server on one core |
 //!
 //! # Rows

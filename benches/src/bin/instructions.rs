@@ -5,15 +5,15 @@
 //! cargo run --release -p benches --bin instructions -- bypass miss --only floor
 //! ```
 //!
-//! The parts that can be counted are `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss` and `l2`, whose
-//! first row is not `bare` but fred's GET. Two runs differ by less than one
-//! in a hundred; what remains are the random seeds of hash maps.
+//! The parts that can be counted are `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `l2`, whose first row
+//! is not `bare` but fred's GET, and `policy`. Two runs differ by less than one in a hundred; what remains are the random
+//! seeds of hash maps.
 
 use std::process::ExitCode;
 
 use benches::arguments::Arguments;
 use benches::callgrind::{self, Counts};
-use benches::suites::{Exchange, Options};
+use benches::suites::{Exchange, Options, judgements};
 use benches::table::{Table, grouped};
 
 fn main() -> ExitCode {
@@ -37,6 +37,10 @@ fn parent(arguments: &Arguments) -> Result<(), String> {
         words => words.iter().map(String::as_str).collect(),
     };
     for name in names {
+        if name == POLICY {
+            println!("{}", policy(&arguments.options)?);
+            continue;
+        }
         let suite = Exchange::named(name).ok_or_else(|| format!("{name} cannot be counted"))?;
         println!("{}", table(&suite, &arguments.options)?);
     }
@@ -48,7 +52,7 @@ fn table(suite: &Exchange, options: &Options) -> Result<Table, String> {
     let mut table = Table::new(format!("{}: instructions and allocations an operation", suite.name), &head);
     let (mut bare, mut floor) = (None, None);
     for prepared in suite.prepare(options)? {
-        let counts = count(suite, prepared.name)?;
+        let counts = count(suite.name, prepared.name)?;
         let bare = *bare.get_or_insert(counts.instructions);
         if prepared.name == "floor" {
             floor = Some(counts.instructions);
@@ -64,23 +68,45 @@ fn table(suite: &Exchange, options: &Options) -> Result<Table, String> {
     Ok(table)
 }
 
-fn count(suite: &Exchange, subject: &str) -> Result<Counts, String> {
+fn policy(options: &Options) -> Result<Table, String> {
+    let title = "policy: instructions and allocations a judgement";
+    let mut table = Table::new(title, &["", "instructions", "allocations"]);
+    for judgement in judgements().iter().filter(|judgement| options.wants(judgement.name)) {
+        let counts = count(POLICY, judgement.name)?;
+        table.row(vec![
+            judgement.name.to_owned(),
+            grouped(counts.instructions),
+            format!("{:.1}", counts.allocations),
+        ]);
+    }
+    Ok(table)
+}
+
+fn count(suite: &str, subject: &str) -> Result<Counts, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program has no path: {error}"))?;
-    callgrind::count(&program, &[CHILD, suite.name, subject], OPS)
+    callgrind::count(&program, &[CHILD, suite, subject], OPS)
 }
 
 /// What runs under valgrind.
 fn child(arguments: &[String]) -> Result<(), String> {
     let [suite, subject, ops] = arguments else { return Err(format!("{CHILD} is not for people")) };
+    let ops = ops.parse().map_err(|_| "no such number")?;
+    if suite == POLICY {
+        let mut all = judgements();
+        let judgement = all.iter_mut().find(|own| own.name == subject).ok_or("no such judgement")?;
+        callgrind::measured(|times| judgement.repeat(times), ops);
+        return Ok(());
+    }
     let suite = Exchange::named(suite).ok_or("no such suite")?;
     let options = Options { only: vec![subject.clone()], ..Options::default() };
     let mut all = suite.prepare(&options)?;
     let prepared = all.iter_mut().find(|prepared| prepared.name == subject).ok_or("no such subject")?;
     prepared.exchange(WARM);
-    callgrind::measured(prepared, ops.parse().map_err(|_| "no such number")?);
+    callgrind::measured(|times| prepared.exchange(times), ops);
     Ok(())
 }
 
+const POLICY: &str = "policy";
 const CHILD: &str = "--under-valgrind";
 const WARM: u32 = 200;
 const OPS: u32 = 400;

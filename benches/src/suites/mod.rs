@@ -1,16 +1,19 @@
-//! The suites: `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2` and `e2e`.
+//! The suites: `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2`,
+//! `policy` and `e2e`.
 
 mod cores;
 mod e2e;
 mod exchange;
 mod invalidate;
 mod l2;
+mod policy;
 mod stampede;
 mod tools;
 
 use crate::runner::Plan;
 
 pub use exchange::{Exchange, Prepared};
+pub use policy::{Judgement, judgements};
 
 /// What is measured, how long, and which rows.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +37,7 @@ impl Options {
 const REFERENCES: [&str; 2] = ["bare", "floor"];
 
 /// The names of all suites.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "hit",
     "router",
     "bypass",
@@ -45,6 +48,7 @@ pub const NAMES: [&str; 11] = [
     "stampede",
     "invalidate",
     "l2",
+    "policy",
     "e2e",
 ];
 
@@ -59,6 +63,7 @@ pub fn run(name: &str, options: &Options) -> Result<(), String> {
         "stampede" => stampede::run(options),
         "invalidate" => invalidate::run(options),
         "l2" => l2::run(options)?,
+        "policy" => policy::run(options),
         "e2e" => e2e::run(options)?,
         _ => {
             let suite = Exchange::named(name)
