@@ -3,7 +3,7 @@
 //! How to run it, and what each row is, stands in `main.rs`. From the inside: an [`origin`] answers the requests of a
 //! [`workload`]; each of the [`subjects`] stands in front of it and is reached through an [`endpoint`]; a suite lets
 //! the [`runner`] drive all of them in turns and prints a [`table`]. [`callgrind`] counts instead of timing. [`outage`]
-//! stands apart: it measures what the cache does while something is broken.
+//! stands apart: it measures what the cache does while something is broken; and [`serving`] measures `forebay serve`.
 //!
 //! ```
 //! use benches::endpoint::endpoint;
@@ -31,3 +31,4 @@ pub mod suites;
 pub mod table;
 
 pub mod outage;
+pub mod serving;

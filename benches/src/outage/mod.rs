@@ -58,6 +58,6 @@ pub fn quantile(values: &mut [Duration], share: f64) -> Duration {
 }
 
 /// Milliseconds for a table.
-fn ms(duration: Duration) -> String {
+pub(crate) fn ms(duration: Duration) -> String {
     format!("{:.1}", duration.as_secs_f64() * 1e3)
 }
