@@ -247,7 +247,6 @@ events { worker_connections 4096; multi_accept on; }
 http {
     access_log off;
     sendfile on;
-    tcp_nopush on;
     tcp_nodelay on;
     keepalive_timeout 60s;
     keepalive_requests 1000000000;
