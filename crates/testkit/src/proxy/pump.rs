@@ -22,7 +22,7 @@ pub(super) struct Wires {
     pub(super) counters: watch::Sender<Counters>,
 }
 
-/// What a [`FaultProxy`] has seen.
+/// What a [`FaultProxy`](super::FaultProxy) has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
