@@ -87,6 +87,9 @@ pub struct Entry<V> {
     pub lifetime: Duration,
     /// How long beyond that it is kept: to be served stale where that is allowed, or to be validated.
     pub keep: Duration,
+    /// `born` and `lifetime` in one, and with `keep`: what a hit compares.
+    fresh_until: Moment,
+    kept_until: Moment,
     checked: AtomicU64,
 }
 
@@ -102,6 +105,8 @@ impl<V> Entry<V> {
             born,
             lifetime,
             keep,
+            fresh_until: born.after(lifetime),
+            kept_until: born.after(lifetime.saturating_add(keep)),
             checked: AtomicU64::new(NEVER_CHECKED),
         }
     }
@@ -129,14 +134,14 @@ impl<V> Entry<V> {
     #[inline]
     #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
-        self.age(now) < self.lifetime
+        now < self.fresh_until
     }
 
     /// Whether the entry is still of use to anyone, fresh or not.
     #[inline]
     #[must_use]
     pub fn is_kept(&self, now: Moment) -> bool {
-        self.age(now) < self.lifetime.saturating_add(self.keep)
+        now < self.kept_until
     }
 }
 

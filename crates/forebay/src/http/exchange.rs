@@ -128,7 +128,7 @@ fn hit<B: Body>(
     let age = entry.age(now);
     let detail = match synced {
         Synced::No => "unsynced",
-        Synced::Yes if age < entry.lifetime => L1_HIT,
+        Synced::Yes if entry.is_fresh(now) => L1_HIT,
         Synced::Yes => "stale",
     };
     respond(hub, entry, client, Outcome::Hit, detail, age)
