@@ -55,7 +55,8 @@ impl Unsafe {
         let authority = String::from_utf8_lossy(authority).into();
         let target = key::target(parts, None);
         let wanted = match hub.policy.post {
-            Post::Store if parts.method == Method::POST && !route.off => {
+            // Where the key leaves out a part of the query, making one would take that out of the request, too.
+            Post::Store if parts.method == Method::POST && !route.off && route.query.is_none() => {
                 let mut asked = Asked::new(scope, route, known, facts, Lookup::Fill);
                 let mut canonical = KeyEncoder::new();
                 let keyed = asked.make_key(parts, &mut canonical);

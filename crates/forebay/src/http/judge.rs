@@ -81,7 +81,8 @@ impl Judge {
         }
         // Who has something that may be shared at hand can bring the next of it, though nobody waits for that.
         let fills = wanted.sharing != Sharing::Solo || (wanted.lookup == Lookup::Fill && usable.is_some());
-        let stripped = fills && wanted.facts.has(Fact::Conditional);
+        // On a request that may change something they guard the change: they are the service's to judge.
+        let stripped = fills && wanted.method.is_safe() && wanted.facts.has(Fact::Conditional);
         if stripped {
             // With them the origin could answer 304, and there would be nothing to store.
             CONDITIONAL_FIELDS.iter().for_each(|name| drop(parts.headers.remove(name)));

@@ -73,3 +73,26 @@ async fn others_only_invalidate() {
         assert_eq!(reply.text(), "3");
     }
 }
+
+/// What the handler gets of a POST, on a route that keys one parameter only.
+async fn received(fields: Fields<'_>) -> (String, String) {
+    let mut policy = Policy::origin();
+    policy.post = Post::Store;
+    let cache = Cache::builder("test").policy(policy).build().await.unwrap();
+    let echo = async |request: axum::extract::Request| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        format!("{query} {}", field(request.headers(), "if-none-match"))
+    };
+    let rules = cache.rules().at("/a", |route| route.ttl("1m").query(["q"])).layer().unwrap();
+    let app = Router::new().route("/a", axum::routing::post(echo)).layer(rules);
+    let reply = send(&app, request(Method::POST, "/a?z=1&q=2", fields)).await;
+    let (query, condition) = reply.text().split_once(' ').unwrap();
+    (query.to_owned(), condition.to_owned())
+}
+
+#[tokio::test]
+async fn a_post_reaches_the_handler_as_it_was_sent() {
+    let (query, condition) = received(&[("if-none-match", "*")]).await;
+    assert_eq!(condition, "*", "only the service can judge it");
+    assert_eq!(query, "z=1&q=2", "what is left out of keys is not left out of changes");
+}
