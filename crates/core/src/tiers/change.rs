@@ -6,6 +6,8 @@
 
 use std::future::{Future, ready};
 
+use tokio::time::timeout;
+
 use super::outcome::Grounds;
 use super::state::Tiers;
 use crate::entry::{Seq, Stamp, Stored};
@@ -38,7 +40,11 @@ impl<V: Stored> Tiers<V> {
         receipt: Receipt,
         filling: impl Future<Output = Vec<Fill<V>>> + Send,
     ) {
-        let fills = filling.await;
+        let max_fill = self.instance().settings().max_fill;
+        let fills = timeout(max_fill, filling).await.unwrap_or_default();
+        if fills.is_empty() {
+            return;
+        }
         let idents: Vec<Ident> = fills.iter().flat_map(|fill| fill.idents.as_slice()).copied().collect();
         match self.grounds_after(before, receipt, &idents).await {
             Some(grounds) => self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await,

@@ -118,3 +118,13 @@ async fn what_else_invalidates_it_keeps_it_out_though_its_own_change_does_not_na
         assert_eq!(node.peek("x"), None);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_arrives_is_given_up() {
+    let world = World::new();
+    let [a, _] = world.nodes().await;
+    let change = Change::sent(&a, "x");
+    let receipt = change.invalidated("x").await;
+    a.tiers.fill_after(change.before, receipt, std::future::pending()).await;
+    assert_eq!(a.peek("x"), None);
+}
