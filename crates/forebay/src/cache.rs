@@ -16,6 +16,8 @@ use forebay_core::time::Clock;
 use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
+#[cfg(feature = "chaos")]
+use crate::chaos::{Chaos, ChaosL2};
 use crate::duration::IntoDuration;
 use crate::error::{BuildError, DurationError, RouteError};
 use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
@@ -221,6 +223,13 @@ impl From<forebay_redis::Redis> for Shared {
     }
 }
 
+#[cfg(feature = "memory")]
+impl From<forebay_memory::MemoryL2> for Shared {
+    fn from(l2: forebay_memory::MemoryL2) -> Self {
+        Self::Custom(Arc::new(l2))
+    }
+}
+
 impl From<Arc<dyn L2>> for Shared {
     fn from(l2: Arc<dyn L2>) -> Self {
         Self::Custom(l2)
@@ -305,6 +314,8 @@ pub struct CacheBuilder {
     partition_grace: Option<Duration>,
     flight_wait: Option<Duration>,
     clock: Clock,
+    #[cfg(feature = "chaos")]
+    chaos: Option<Chaos>,
     error: Option<DurationError>,
 }
 
@@ -324,6 +335,8 @@ impl CacheBuilder {
             partition_grace: None,
             flight_wait: None,
             clock: Clock::system(),
+            #[cfg(feature = "chaos")]
+            chaos: None,
             error: None,
         }
     }
@@ -425,6 +438,13 @@ impl CacheBuilder {
         self
     }
 
+    /// Puts these faults between the cache and its L2. For tests of services.
+    #[cfg(feature = "chaos")]
+    pub fn chaos(mut self, chaos: &Chaos) -> Self {
+        self.chaos = Some(chaos.clone());
+        self
+    }
+
     /// Checks the settings and starts the cache. Does not wait for Redis: until it is reached, L1 works alone.
     ///
     /// # Errors
@@ -435,6 +455,11 @@ impl CacheBuilder {
         let name = self.name.as_deref().map(CacheName::new).transpose();
         let name = name.map_err(|_| BuildError::Name(self.name.clone().unwrap_or_default()))?;
         let l2 = self.l2.take().map(|l2| l2.connect(&self.namespace, &settings.secrets)).transpose()?;
+        #[cfg(feature = "chaos")]
+        let l2 = match &self.chaos {
+            Some(chaos) => l2.map(|l2| -> Arc<dyn L2> { Arc::new(ChaosL2::new(l2, chaos)) }),
+            None => l2,
+        };
         let largest = if l2.is_some() { settings.max_frame as u64 } else { 0 };
         let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, l2)), self.l1));

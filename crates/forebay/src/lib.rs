@@ -94,6 +94,8 @@
 //!
 //! * `axum` (default): templates are filled from axum's path parameters, and [`Cached`] is a response part.
 //! * `redis` (default): Redis as L2.
+//! * `memory`: an L2 in memory, for tests, with faults on demand (`forebay::memory`).
+//! * `chaos`: faults by chance, for tests (`forebay::chaos`).
 
 mod error;
 mod duration;
@@ -106,14 +108,18 @@ mod hub;
 mod rules;
 mod axum;
 mod http;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod cache;
 
 pub use forebay_core::coherence::Standing;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
-pub use forebay_core::l2::L2;
+pub use forebay_core::l2::{L2, L2Error};
 pub use forebay_core::tag::{All, Key, Path, Prefix, Tag, Target, Targets};
 pub use forebay_core::time::{Clock, TimeSource};
+#[cfg(feature = "memory")]
+pub use forebay_memory as memory;
 pub use forebay_policy::profile::{
     ClientDirectives, Heuristic, Partial, Policy, Post, SetCookie, SurrogateFields, Validated, VaryNames,
 };

@@ -3,7 +3,7 @@
 //! - [`history`]: judges afterwards whether anything stale was served.
 //! - [`origin`]: an origin that counts its calls and holds them until the test lets them go on.
 //! - [`clock`]: clocks that tests move.
-//! - [`memory`]: an L2 in memory, shared by several instances, with faults on demand.
+//! - [`memory`]: an L2 in memory, shared by several instances, with faults on demand; published as `forebay-memory`.
 //! - [`conformance`]: what every L2 must do, checked over any implementation.
 //! - [`proxy`]: a TCP proxy that holds, loses, cuts and corrupts on demand, pub/sub messages one by one.
 //! - [`redis`]: a real `redis-server` of the test's own, to freeze, kill and restart.
@@ -16,6 +16,7 @@ pub mod origin;
 pub mod resp;
 pub mod redis;
 pub mod clock;
-pub mod memory;
 pub mod conformance;
 pub mod proxy;
+
+pub use forebay_memory as memory;
