@@ -1,6 +1,7 @@
-//! Provides `redis-server`, which the tests need.
+//! Provides `redis-server`, which the tests need, or takes the one that `FOREBAY_REDIS_SERVER` names.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::Command;
 
@@ -16,10 +17,13 @@ pub(crate) enum Consent {
 /// Returns when a `redis-server` of version 7 or later is there, and installs one where it is not.
 pub(crate) fn provide(consent: Consent) -> Result<(), Failure> {
     let found = Found::look();
-    if let Found::Usable = found {
+    println!("{found}");
+    if let Found::Usable(_) = found {
         return Ok(());
     }
-    println!("{found}");
+    if env::var_os(PROGRAM).is_some() {
+        return Err(Failure::new(format!("{PROGRAM} must name a server of version {OLDEST} or later.")));
+    }
     let Some(manager) = MANAGERS.iter().find(|manager| run::on_path(manager.program)) else {
         return Err(Failure::new(format!("no package manager known here. {INSTALL_IT}")));
     };
@@ -33,14 +37,15 @@ pub(crate) fn provide(consent: Consent) -> Result<(), Failure> {
         run::stage(shown, command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     match Found::look() {
-        Found::Usable => Ok(()),
+        Found::Usable(_) => Ok(()),
         still => Err(Failure::new(format!("{still} {INSTALL_IT}"))),
     }
 }
 
 #[derive(Debug)]
 enum Found {
-    Usable,
+    /// With what it says of itself.
+    Usable(String),
     Old(String),
     Unreadable(String),
     Nothing,
@@ -48,7 +53,8 @@ enum Found {
 
 impl Found {
     fn look() -> Self {
-        let Ok(output) = Command::new("redis-server").arg("--version").output() else { return Self::Nothing };
+        let program = env::var_os(PROGRAM).unwrap_or_else(|| OsString::from("redis-server"));
+        let Ok(output) = Command::new(program).arg("--version").output() else { return Self::Nothing };
         Self::judge(&String::from_utf8_lossy(&output.stdout))
     }
 
@@ -57,7 +63,7 @@ impl Found {
         let version = said.split_whitespace().find_map(|word| word.strip_prefix("v="));
         let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
         match (version, major) {
-            (Some(_), Some(major)) if major >= OLDEST => Self::Usable,
+            (Some(_), Some(major)) if major >= OLDEST => Self::Usable(said.trim().to_owned()),
             (Some(version), Some(_)) => Self::Old(version.to_owned()),
             _ => Self::Unreadable(said.trim().to_owned()),
         }
@@ -67,7 +73,7 @@ impl Found {
 impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Usable => f.write_str("redis-server is there."),
+            Self::Usable(said) => write!(f, "tests run against: {said}"),
             Self::Old(version) => write!(f, "redis-server {version} is older than {OLDEST}."),
             Self::Unreadable(said) => write!(f, "redis-server does not tell its version: {said:?}."),
             Self::Nothing => {
@@ -127,6 +133,8 @@ pub(crate) fn consent(yes: bool) -> Consent {
     if yes || in_ci { Consent::Given } else { Consent::Ask }
 }
 
+/// The variable that names another program than `redis-server`, for the tests as well.
+const PROGRAM: &str = "FOREBAY_REDIS_SERVER";
 const OLDEST: u32 = 7;
 const INSTALL_IT: &str =
     "Install Redis 7 or later (https://redis.io/downloads) so that `redis-server` is on the PATH.";
@@ -146,8 +154,8 @@ mod tests {
 
     #[test]
     fn versions_are_judged() {
-        assert!(matches!(Found::judge("Redis server v=7.0.15 sha=0:0 bits=64"), Found::Usable));
-        assert!(matches!(Found::judge("Valkey server v=10.1.0 sha=0:0"), Found::Usable));
+        assert!(matches!(Found::judge("Redis server v=7.0.15 sha=0:0 bits=64"), Found::Usable(_)));
+        assert!(matches!(Found::judge("Valkey server v=10.1.0 sha=0:0"), Found::Usable(_)));
         assert!(
             matches!(Found::judge("Redis server v=6.0.16 sha=0:0"), Found::Old(version) if version == "6.0.16")
         );
