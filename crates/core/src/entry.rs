@@ -87,8 +87,8 @@ pub struct Entry<V> {
     pub lifetime: Duration,
     /// How long beyond that it is kept: to be served stale where that is allowed, or to be validated.
     pub keep: Duration,
-    /// `born` and `lifetime` in one, and with `keep`: what a hit compares.
-    fresh_until: Moment,
+    /// In nanoseconds: what a hit compares. `born` and `lifetime` in one, until a soft invalidation ends it sooner.
+    fresh_until: AtomicU64,
     kept_until: Moment,
     checked: AtomicU64,
 }
@@ -105,7 +105,7 @@ impl<V> Entry<V> {
             born,
             lifetime,
             keep,
-            fresh_until: born.after(lifetime),
+            fresh_until: AtomicU64::new(born.after(lifetime).as_nanos()),
             kept_until: born.after(lifetime.saturating_add(keep)),
             checked: AtomicU64::new(NEVER_CHECKED),
         }
@@ -114,13 +114,18 @@ impl<V> Entry<V> {
     /// The epoch at which the entry last passed the coherence check.
     #[inline]
     pub(crate) fn checked(&self) -> u64 {
-        self.checked.load(Ordering::Relaxed)
+        self.checked.load(Ordering::Acquire)
     }
 
-    /// Notes that the entry passed the check at `epoch`.
+    /// Notes that the entry passed the check at `epoch`. Whoever sees that sees what the check did to the entry.
     #[inline]
     pub(crate) fn set_checked(&self, epoch: u64) {
-        self.checked.store(epoch, Ordering::Relaxed);
+        self.checked.store(epoch, Ordering::Release);
+    }
+
+    /// Ends the entry's freshness at `since`, if it has not ended sooner.
+    pub(crate) fn expire(&self, since: Moment) {
+        self.fresh_until.fetch_min(since.as_nanos(), Ordering::Relaxed);
     }
 
     /// The entry's age.
@@ -134,7 +139,14 @@ impl<V> Entry<V> {
     #[inline]
     #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
-        now < self.fresh_until
+        now.as_nanos() < self.fresh_until.load(Ordering::Relaxed)
+    }
+
+    /// How long the entry is or was fresh, counted from `born`: its lifetime, unless a soft invalidation has ended it sooner.
+    #[must_use]
+    pub fn fresh_for(&self) -> Duration {
+        let until = Moment::from_nanos(self.fresh_until.load(Ordering::Relaxed));
+        until.since(self.born).min(self.lifetime)
     }
 
     /// Whether the entry is still of use to anyone, fresh or not.

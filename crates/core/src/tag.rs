@@ -57,6 +57,13 @@ impl Ident {
         &self.0
     }
 
+    /// The ident under which the log notes soft invalidations of this one. No entry carries it; whoever asks after an
+    /// entry asks after its idents' soft ones as well. The soft ident of that is this one again.
+    #[must_use]
+    pub fn soft(&self) -> Self {
+        Self(self.0.map(|byte| !byte))
+    }
+
     /// The ident of the namespace, which every entry carries.
     #[must_use]
     pub fn namespace(secrets: &Secrets) -> Self {
@@ -143,6 +150,14 @@ pub struct Prefix<S>(pub S);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct All;
 
+/// The same targets, invalidated softly: their entries count as expired from now on, and are not gone.
+///
+/// An entry that is softly invalidated may still be served while it is fetched anew (stale-while-revalidate), in place of
+/// an error (stale-if-error), and be confirmed by a 304; where none of that is allowed it has to be fetched again, as after
+/// any invalidation. One that is refreshed afterwards is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Soft<T>(pub T);
+
 /// One thing to invalidate, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -164,6 +179,8 @@ pub enum Target {
     Path(String),
     /// See [`Prefix`].
     Prefix(String),
+    /// See [`Soft`].
+    Soft(Box<Target>),
 }
 
 impl Target {
@@ -186,6 +203,9 @@ impl Target {
                 prefix_ends(prefix)?;
                 Ok(prefix_ident(secrets, prefix.strip_suffix('/').unwrap_or(prefix)))
             }
+            // Soft twice is soft.
+            Self::Soft(target) if matches!(**target, Self::Soft(_)) => target.ident(secrets),
+            Self::Soft(target) => Ok(target.ident(secrets)?.soft()),
         }
     }
 }
@@ -228,10 +248,11 @@ impl From<All> for Target {
 
 /// One target or several: what an invalidation takes.
 ///
-/// Implemented for each target, for arrays, vectors and slices of targets, and for pairs and triples of different kinds.
+/// Implemented for each target, for arrays, vectors and slices of targets, for pairs and triples of different kinds, and for
+/// [`Soft`] around any of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name something to invalidate",
-    label = "expected `Tag(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, or several of them"
+    label = "expected `Tag(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, several of them, or `Soft(..)` around them"
 )]
 pub trait Targets {
     /// Appends the targets to `out`.
@@ -266,6 +287,14 @@ impl<T: Into<Target>, const N: usize> Targets for [T; N] {
 impl<T: Into<Target>> Targets for Vec<T> {
     fn collect(self, out: &mut Vec<Target>) {
         out.extend(self.into_iter().map(Into::into));
+    }
+}
+
+impl<T: Targets> Targets for Soft<T> {
+    fn collect(self, out: &mut Vec<Target>) {
+        let mut targets = Vec::new();
+        self.0.collect(&mut targets);
+        out.extend(targets.into_iter().map(|target| Target::Soft(Box::new(target))));
     }
 }
 
@@ -457,6 +486,16 @@ mod tests {
         assert!(error(Key("nowhere").into()).contains("authority/path"));
         assert!(Idents::new(&secrets).url(&secrets, "h", &deep).is_err());
         assert!(Path("/x".repeat(MAX_SEGMENTS)).idents(&secrets).is_ok());
+    }
+
+    #[test]
+    fn a_soft_target_names_another_ident_and_soft_twice_is_soft() {
+        let secrets = Secrets::new("t", None);
+        let hard = Tag("a").idents(&secrets).unwrap();
+        let soft = Soft((Tag("a"), Soft([Tag("a")]))).idents(&secrets).unwrap();
+        assert_eq!(soft, [hard[0].soft(), hard[0].soft()]);
+        assert_ne!(soft[0], hard[0]);
+        assert!(Soft(Tag("")).idents(&secrets).is_err());
     }
 
     #[test]

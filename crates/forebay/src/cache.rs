@@ -140,6 +140,22 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// With [`Soft`](crate::Soft) the entries are not gone but expired from now on: they may be served while they are fetched
+    /// anew, or in place of an error, where the response or its route allows that, and a 304 makes them fresh again. Where
+    /// nothing is allowed the next request fetches, as after any invalidation.
+    ///
+    /// ```
+    /// use forebay::{Cache, Soft, Tag};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache = Cache::builder("shop").build().await?;
+    /// cache.invalidate(Soft([Tag("rates"), Tag("feed")])).await?; // old rates beat no rates
+    /// cache.invalidate((Tag("article:42"), Soft(Tag("articles")))).await?; // the article at once, the lists soon
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidateError::Target`] for a name that no entry can carry. [`InvalidateError::Unconfirmed`] when Redis did not confirm:

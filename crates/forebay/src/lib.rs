@@ -73,7 +73,7 @@
 //! * [`CacheLayer`], [`RouteLayer`], [`InvalidatesLayer`]: what services and routes are wrapped in.
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
-//! * [`Tag`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated.
+//! * [`Tag`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
 //! * [`Policy`]: every choice that HTTP leaves a cache.
 //!
 //! # Order of layers
@@ -116,7 +116,7 @@ pub use forebay_core::coherence::Standing;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error};
-pub use forebay_core::tag::{All, Key, Path, Prefix, Tag, Target, Targets};
+pub use forebay_core::tag::{All, Key, Path, Prefix, Soft, Tag, Target, Targets};
 pub use forebay_core::time::{Clock, TimeSource};
 #[cfg(feature = "memory")]
 pub use forebay_memory as memory;

@@ -1,7 +1,7 @@
 //! What the tiers hold: responses ready to be served, and markers that say how answers vary.
 
 use bytes::{Bytes, BytesMut};
-use forebay_core::entry::{Encoded, Stored, Undecodable};
+use forebay_core::entry::{Encoded, Entry, Stored, Undecodable};
 use forebay_policy::freshness::Source;
 use forebay_policy::range::ContentRange;
 use forebay_policy::status::CACHE_STATUS;
@@ -40,6 +40,11 @@ pub(crate) struct KeptResponse {
 }
 
 impl KeptResponse {
+    /// How long the response is good as part of this entry: a soft invalidation may have ended its freshness sooner.
+    pub(crate) fn lifetime_in<V>(&self, entry: &Entry<V>) -> Lifetime {
+        Lifetime { freshness: self.lifetime.freshness.min(entry.fresh_for()), ..self.lifetime }
+    }
+
     /// Keeps a response whose connection's fields are gone already. The values are copied into one buffer, so that
     /// they hold no more memory than they need.
     pub(crate) fn new(

@@ -35,9 +35,6 @@ impl Order {
         let order: Self = serde_json::from_slice(body)
             .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let wrong = |problem: String| Err(Failure::new(StatusCode::BAD_REQUEST, problem));
-        if order.soft {
-            return wrong("soft: soft invalidation is not available yet".to_owned());
-        }
         match order.len() {
             0 => wrong("nothing to invalidate: tags, keys, paths, prefixes or all is needed".to_owned()),
             MAX_TARGETS.. => wrong(format!("at most {} targets at once", MAX_TARGETS - 1)),
@@ -56,7 +53,12 @@ impl Order {
         let paths = self.paths.into_iter().map(|path| Path(path).into());
         let prefixes = self.prefixes.into_iter().map(|prefix| Prefix(prefix).into());
         let all = self.all.then(|| All.into());
-        tags.chain(keys).chain(paths).chain(prefixes).chain(all).collect()
+        let targets = tags.chain(keys).chain(paths).chain(prefixes).chain(all);
+        if self.soft {
+            targets.map(|target| Target::Soft(Box::new(target))).collect()
+        } else {
+            targets.collect()
+        }
     }
 }
 
@@ -72,15 +74,15 @@ pub(super) async fn invalidate(
     body: Bytes,
 ) -> Result<Response, Failure> {
     let order = Order::read(&fields, &body)?;
-    let (targets, all) = (order.len(), order.all);
+    let (targets, all, soft) = (order.len(), order.all, order.soft);
     match backstage.cache.invalidate(order.targets()).await {
         Ok(receipt) => {
-            tracing::info!(targets, all, %receipt, "invalidated");
+            tracing::info!(targets, all, soft, %receipt, "invalidated");
             Ok(Json(json!({ "seq": receipt.to_string(), "confirmed": true })).into_response())
         }
         Err(InvalidateError::Target(error)) => Err(Failure::new(StatusCode::BAD_REQUEST, error.to_string())),
         Err(error) => {
-            tracing::warn!(targets, all, %error, "invalidation not confirmed");
+            tracing::warn!(targets, all, soft, %error, "invalidation not confirmed");
             let answer = json!({ "seq": null, "confirmed": false });
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
         }

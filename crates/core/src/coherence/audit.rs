@@ -8,6 +8,7 @@ use super::state::State;
 use crate::entry::Seq;
 use crate::l2::Scores;
 use crate::tag::Ident;
+use crate::time::Moment;
 
 impl State {
     /// Has L2 asked for what was acknowledged lately.
@@ -17,11 +18,11 @@ impl State {
             !self.lacks(Mechanism::Audit) && (!self.recent.is_empty() || self.forgot_recent.is_some());
     }
 
-    pub(super) fn on_audit(&mut self, ticket: Ticket, asked: &[(Ident, Seq)], scores: &Scores) {
+    pub(super) fn on_audit(&mut self, ticket: Ticket, asked: &[(Ident, Seq)], scores: &Scores, now: Moment) {
         if self.is_foreign(ticket, scores.position) {
             return;
         }
-        self.highest = self.highest.max(scores.position.seq);
+        self.note(scores.position.seq, ticket.sent);
         let mut lost: Vec<Ident> = asked
             .iter()
             .zip(&scores.seqs)
@@ -35,7 +36,7 @@ impl State {
             lost = vec![self.settings.namespace];
         }
         if !lost.is_empty() {
-            self.taint(&lost);
+            self.taint(&lost, now);
         }
     }
 

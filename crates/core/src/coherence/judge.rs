@@ -77,10 +77,10 @@ impl State {
         if !reaches || !remembers {
             return FrameVerdict::AskLog;
         }
-        FrameVerdict::Valid(Stamp { seq: position.seq, epoch: ticket.epoch })
+        self.usable(frame.seq, Stamp { seq: position.seq, epoch: ticket.epoch }, idents)
     }
 
-    /// Judges a frame by what the log says of its idents, after [`FrameVerdict::AskLog`].
+    /// Judges a frame by what the log says of [`asked`](super::asked), after [`FrameVerdict::AskLog`].
     #[must_use]
     pub fn judge_scores(
         &self,
@@ -94,11 +94,12 @@ impl State {
         let lineage = self.lacks(Mechanism::Lineage)
             || (ticket.generation == self.generation && scores.position.seq >= ticket.highest);
         let known = (frame.seq >= scores.floor || self.lacks(Mechanism::LogFloorAtRead))
-            && scores.seqs.len() == idents.len();
-        let alive = scores.seqs.iter().flatten().all(|seq| *seq <= frame.seq);
+            && scores.seqs.len() == 2 * idents.len();
+        let alive = scores.seqs.iter().take(idents.len()).flatten().all(|seq| *seq <= frame.seq);
         // The log may have lost what this instance saw confirmed, or issued itself: its own table counts as well.
         if ours && lineage && known && alive && !self.knows_better(frame.seq, idents) {
-            FrameVerdict::Valid(Stamp { seq: scores.position.seq, epoch: ticket.epoch })
+            let stamp = Stamp { seq: scores.position.seq, epoch: ticket.epoch };
+            self.usable_by_log(frame.seq, stamp, idents, scores)
         } else {
             FrameVerdict::Dead
         }

@@ -53,6 +53,12 @@ pub(super) enum Mechanism {
     Resync,
     /// A confirmation settles what it was issued for, nothing later.
     SettleByTicket,
+    /// What is softly invalidated is expired in L1.
+    SoftAtHit,
+    /// A frame that is softly invalidated is taken as expired.
+    SoftAtRead,
+    /// Also by a soft invalidation that only the log knows of.
+    SoftInLog,
     /// A frame is judged by what the instance knows itself.
     TableAtRead,
     /// An entry stamped below the table's floor is dead.

@@ -37,6 +37,7 @@ mod protocol;
 mod idents;
 mod state;
 mod audit;
+mod soft;
 mod judge;
 #[cfg(test)]
 mod search;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves, Standing};
+pub use self::soft::asked;
 pub use self::state::State;
 
 pub(crate) use self::shared::Alone;

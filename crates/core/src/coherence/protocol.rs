@@ -110,6 +110,8 @@ pub enum Event {
 pub enum FrameVerdict {
     /// Yes: nothing it answers to was invalidated up to this stamp, which it takes on.
     Valid(Stamp),
+    /// Yes, but a soft invalidation has ended its freshness, about then.
+    Stale(Stamp, Moment),
     /// The instance's table does not reach far enough; the log must be asked.
     AskLog,
     /// No.

@@ -116,8 +116,12 @@ impl Coherence {
     /// between makes the next hit check again.
     #[cold]
     fn check<V>(&self, entry: &Entry<V>, epoch: u64) -> bool {
-        let valid = self.read().admits(entry.stamp, &entry.idents);
+        let state = self.read();
+        let valid = state.admits(entry.stamp, &entry.idents);
         if valid {
+            if let Some(since) = state.expired_since(entry.stamp, &entry.idents) {
+                entry.expire(since);
+            }
             entry.set_checked(epoch);
         }
         valid

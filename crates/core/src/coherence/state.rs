@@ -34,6 +34,8 @@ pub struct State {
     pub(super) applied: Seq,
     /// The highest number seen or issued: L2 may never fall behind it.
     pub(super) highest: Seq,
+    /// When it was seen first.
+    pub(super) highest_at: Moment,
     /// How far the pages of a log that has more of them have been read, in which generation. That is not applied: the log
     /// has each ident once, and one that was named in what has been read may have moved to what has not.
     pub(super) read: Option<(u64, Seq)>,
@@ -42,6 +44,8 @@ pub struct State {
     pub(super) table: IdentMap,
     /// Invalidations that L2 has not confirmed, with the epoch they took effect at.
     pub(super) pending: IdentMap,
+    /// When each of them was queued, in nanoseconds.
+    pub(super) queued_at: IdentMap,
     pub(super) epoch: u64,
     /// Entries whose fill began before this epoch are dead.
     pub(super) epoch_floor: u64,
@@ -101,10 +105,12 @@ impl State {
             membership,
             applied: 0,
             highest: 0,
+            highest_at: Moment::default(),
             read: None,
             floor: 0,
             table: IdentMap::default(),
             pending: IdentMap::default(),
+            queued_at: IdentMap::default(),
             epoch: 0,
             epoch_floor: 0,
             lease_until: Moment::default(),
@@ -155,7 +161,7 @@ impl State {
             }
             Event::LookedUp(ticket, position) => self.on_lookup(ticket, position, now),
             Event::Issued(ticket, idents, issued) => self.on_issued(ticket, &idents, issued, now),
-            Event::Unconfirmed(idents) => self.taint(&idents),
+            Event::Unconfirmed(idents) => self.taint(&idents, now),
         }
     }
 
@@ -282,7 +288,7 @@ impl State {
                 }
             }
             (Action::CatchUp(_), Reply::Page(page)) => self.on_page(ticket, page, now),
-            (Action::Audit(asked), Reply::Scores(scores)) => self.on_audit(ticket, &asked, &scores),
+            (Action::Audit(asked), Reply::Scores(scores)) => self.on_audit(ticket, &asked, &scores, now),
             // An answer to something else: as good as none.
             (action, _) => self.on_failure(ticket, &action, now),
         }
@@ -334,7 +340,7 @@ impl State {
         if self.is_foreign(ticket, position) {
             return;
         }
-        self.highest = self.highest.max(position.seq);
+        self.note(position.seq, ticket.sent);
         if position.seq > self.applied && !self.lacks(Mechanism::ApplyBeforeLease) {
             self.wants.catch_up = true;
             self.owed = Some((ticket.sent, position.seq));
@@ -349,7 +355,7 @@ impl State {
         }
         let complete = page.upto >= page.position.seq;
         self.wants.catch_up |= !complete;
-        self.highest = self.highest.max(page.position.seq);
+        self.note(page.position.seq, ticket.sent);
         if page.floor > self.read_up_to() && !self.lacks(Mechanism::PageFloor) {
             // The log was cut beyond where we are.
             self.flush(page.position.seq);
@@ -379,7 +385,7 @@ impl State {
         if self.incarnation() != Some(issued.position.incarnation) {
             if void {
                 // One of two lives is over, and which is for a poll to find out.
-                self.taint(idents);
+                self.taint(idents, now);
                 self.next_poll = now;
                 return;
             }
@@ -390,6 +396,9 @@ impl State {
         for ident in idents {
             let settled = if self.lacks(Mechanism::SettleByTicket) { self.epoch } else { ticket.epoch };
             self.pending.settle(ident, settled);
+            if self.pending.get(ident).is_none() {
+                self.queued_at.settle(ident, u64::MAX);
+            }
         }
         self.follow(issued.previous, issued.position.seq);
         if void && !self.lacks(Mechanism::AuditLateAnswer) {
@@ -425,7 +434,7 @@ impl State {
     /// Starts over at `position`: nothing that is held counts any more.
     fn join(&mut self, sent: Moment, position: Position) {
         self.membership = Membership::Joined(position.incarnation);
-        self.highest = position.seq;
+        (self.highest, self.highest_at) = (position.seq, sent);
         self.recent.clear();
         self.forgot_recent = None;
         self.table.clear();
@@ -485,7 +494,7 @@ impl State {
 
     /// Notes confirmed invalidations.
     fn raise(&mut self, idents: &[Ident], seq: Seq, now: Moment) {
-        self.highest = self.highest.max(seq);
+        self.note(seq, now);
         for ident in idents {
             self.table.raise(*ident, seq);
             self.recent.push_back((now, *ident, seq));
@@ -510,13 +519,15 @@ impl State {
     }
 
     /// Notes invalidations that L2 does not know of.
-    pub(super) fn taint(&mut self, idents: &[Ident]) {
+    pub(super) fn taint(&mut self, idents: &[Ident], now: Moment) {
         self.epoch += 1;
         for ident in idents {
             self.pending.raise(*ident, self.epoch);
+            self.queued_at.raise(*ident, now.as_nanos());
         }
         if self.pending.len() > self.settings.max_pending {
             self.pending.clear();
+            self.queued_at.clear();
             if self.lacks(Mechanism::PendingOverflow) {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use super::outcome::{Grounds, Looked};
 use super::state::Tiers;
-use crate::coherence::{Begun, FrameVerdict};
+use crate::coherence::{Begun, FrameVerdict, asked};
 use crate::entry::{Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
 use crate::frame;
@@ -104,18 +104,26 @@ impl<V: Stored> Tiers<V> {
         let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents) {
             FrameVerdict::AskLog => {
                 let (recorder, clock) = (&self.instance.recorder, &settings.clock);
-                let asked =
-                    remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&header.idents)).await;
-                coherence.judge_scores(begun.ticket, framed, &header.idents, &asked.ok()?)
+                let asked = asked(&header.idents);
+                let scores = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&asked)).await;
+                coherence.judge_scores(begun.ticket, framed, &header.idents, &scores.ok()?)
             }
             verdict => verdict,
         };
-        let FrameVerdict::Valid(stamp) = verdict else { return None };
+        let (stamp, expired) = match verdict {
+            FrameVerdict::Valid(stamp) => (stamp, None),
+            FrameVerdict::Stale(stamp, since) => (stamp, Some(since)),
+            FrameVerdict::AskLog | FrameVerdict::Dead => return None,
+        };
         let value = V::decode(value)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
             .ok()?;
         let span = Span { born: now.before(age), lifetime: header.lifetime, keep: header.keep };
-        Some(Entry::new(value, canonical, &header.idents, stamp, span))
+        let entry = Entry::new(value, canonical, &header.idents, stamp, span);
+        if let Some(since) = expired {
+            entry.expire(since);
+        }
+        Some(entry)
     }
 }
 

@@ -49,22 +49,25 @@ pub(super) fn respond<B: Body>(
         // A marker is never an answer: `Seeking::variant` sends its requests elsewhere.
         return Response::new(ResponseBody::stored(Bytes::new()));
     };
-    respond_with(hub, kept, age, client, outcome, detail)
+    // What is fresh in L1 has not been cut short.
+    let freshness =
+        if detail == L1_HIT { kept.lifetime.freshness } else { kept.lifetime_in(entry).freshness };
+    respond_with(hub, kept, (age, freshness), client, outcome, detail)
 }
 
-/// The same, of a stored response that has this age. Every hit comes this way, and what it is called with and returns is
+/// The same, of a stored response that is this old and was fresh for so long. Every hit comes this way, and what it is called with and returns is
 /// large: it is part of its callers.
 #[inline(always)]
 pub(super) fn respond_with<B: Body>(
     hub: &Hub,
     kept: &KeptResponse,
-    age: Duration,
+    (age, freshness): (Duration, Duration),
     client: Client<'_>,
     outcome: Outcome,
     detail: &'static str,
 ) -> Response<ResponseBody<B>> {
     let status = hub.name.as_ref().map(|name| {
-        let ttl = remaining(kept.lifetime.freshness, age);
+        let ttl = remaining(freshness, age);
         let make = || CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value();
         match u64::try_from(ttl) {
             Ok(seconds) if detail == L1_HIT => recall(&STATUSES, hub.id, seconds, make),

@@ -102,7 +102,14 @@ impl Freshened {
         let forwarded =
             Forwarded { status: Some(304), stored: !fills.is_empty(), ..Forwarded::because(reason) };
         let outcome = Outcome::Forwarded(forwarded);
-        let mut reply = respond_with(&wanted.hub, &response, age, wanted.as_client(), outcome, detail);
+        let mut reply = respond_with(
+            &wanted.hub,
+            &response,
+            (age, response.lifetime.freshness),
+            wanted.as_client(),
+            outcome,
+            detail,
+        );
         reply.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
         (reply, fills)
     }

@@ -118,7 +118,8 @@ impl Judge {
 
     fn permits(&self, entry: &Entry<Kept>, failure: Failure, client: Option<&RequestDirectives>) -> bool {
         let age = entry.age(self.wanted.hub.now());
-        whole(entry).is_some_and(|kept| on_failure(&kept.lifetime, age, failure, client) == Fallback::Stale)
+        let stale = |kept: &KeptResponse| on_failure(&kept.lifetime_in(entry), age, failure, client);
+        whole(entry).is_some_and(|kept| stale(kept) == Fallback::Stale)
     }
 
     /// The route that the answer belongs to, as the layers inside have told; else what becomes of the answer.

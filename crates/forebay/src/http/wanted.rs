@@ -94,8 +94,12 @@ impl Seeker<Kept> for Wanted {
         let Kept::Response(kept) = &entry.value else { return false };
         // How the origin failed was judged by whoever asked it; what this request minds is its own.
         kept.lifetime.answers(self.credentials) == Reusable::Yes
-            && on_failure(&kept.lifetime, entry.age(now), Failure::Unreachable, self.client.as_ref())
-                == Fallback::Stale
+            && on_failure(
+                &kept.lifetime_in(entry),
+                entry.age(now),
+                Failure::Unreachable,
+                self.client.as_ref(),
+            ) == Fallback::Stale
     }
 
     fn idents(&self) -> Idents {
@@ -153,7 +157,7 @@ impl Seeking<'_> {
         if self.client.is_none() && entry.is_fresh(now) {
             return Usage::Answer;
         }
-        match reuse(&kept.lifetime, entry.age(now), self.client) {
+        match reuse(&kept.lifetime_in(entry), entry.age(now), self.client) {
             Reuse::Fresh | Reuse::Stale => Usage::Answer,
             Reuse::Refresh if self.lookup == Lookup::Fill => Usage::Refresh,
             // What it would fetch could not be stored.

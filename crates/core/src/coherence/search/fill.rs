@@ -2,8 +2,8 @@
 
 use super::model::{Model, Step, Successors, Violation, falls_behind};
 use super::scenario::Flaw;
-use super::world::{ENTRY, Flight, Frame, Grounds, Held, Node, Stage, World, moment};
-use crate::coherence::{Event, FrameVerdict};
+use super::world::{ENTRY, Flight, Frame, Freshness, Grounds, Held, Node, Stage, World, moment};
+use crate::coherence::{Event, FrameVerdict, asked};
 use crate::entry::Stamp;
 use crate::l2::{Incarnation, Position};
 
@@ -12,7 +12,7 @@ impl Model<'_> {
     pub(super) fn hit(&self, k: usize, out: &mut Successors) -> Result<(), Violation> {
         let node = &self.world.nodes[k];
         let Some(held) = node.held else { return Ok(()) };
-        if !self.within_lease(node) {
+        if !self.within_lease(node) || held.stale {
             return Ok(());
         }
         let mark = if self.flawed(Flaw::CheckedIsApplied) { node.state.applied } else { node.state.epoch };
@@ -20,10 +20,14 @@ impl Model<'_> {
             if !self.admits(node, held.stamp) {
                 return Ok(());
             }
+            let stale = node.state.expired_since(held.stamp, &ENTRY).is_some();
             self.step(Step::Hit(k), out, |w| {
-                w.node(k).held = Some(Held { checked: Some(mark), ..held });
+                w.node(k).held = Some(Held { checked: Some(mark), stale, ..held });
                 true
             });
+            if stale {
+                return Ok(());
+            }
         }
         self.served_locally(k, held.value, self.world.must_here(k))
     }
@@ -43,7 +47,7 @@ impl Model<'_> {
         match flight.stage.clone() {
             Stage::Looked(frame) => self.judges(k, frame, flight, out).map_err(|v| (Step::Judges(k), v))?,
             Stage::Asking(frame) => {
-                let scores = node.commands_up.then(|| self.world.scores(&ENTRY)).flatten();
+                let scores = node.commands_up.then(|| self.world.scores(&asked(&ENTRY))).flatten();
                 ahead(Step::AsksLog(k), Some(Stage::Scored(frame, scores)), out);
             }
             Stage::Scored(frame, scores) => {
@@ -53,11 +57,12 @@ impl Model<'_> {
                 ahead(Step::JudgesByLog(k), Some(stage.map_err(|v| (Step::JudgesByLog(k), v))?), out);
             }
             Stage::Missed(grounds) => {
-                ahead(Step::Fetches(k), Some(Stage::Put(self.world.origin, grounds)), out);
+                ahead(Step::Fetches(k), Some(Stage::Put(self.world.origin, grounds, Freshness::Fresh)), out);
             }
-            Stage::Put(value, grounds) => {
-                self.follower(k, value, grounds.0, out).map_err(|v| (Step::FollowerWakes(k), v))?;
-                self.fills_l1(k, value, grounds, out);
+            Stage::Put(value, grounds, freshness) => {
+                self.follower(k, value, (grounds.0, freshness), out)
+                    .map_err(|v| (Step::FollowerWakes(k), v))?;
+                self.fills_l1(k, value, grounds, freshness, out);
             }
             Stage::Store(value, stamp, life) => self.stores(k, value, stamp, life, out),
         }
@@ -155,14 +160,22 @@ impl Model<'_> {
                 if falls_behind(frame.value, flight.must & self.world.must()) {
                     return Err(Violation::G1(k));
                 }
-                Ok(Stage::Put(frame.value, (stamp, None)))
+                Ok(Stage::Put(frame.value, (stamp, None), Freshness::Fresh))
             }
+            FrameVerdict::Stale(stamp, _) => Ok(Stage::Put(frame.value, (stamp, None), Freshness::Stale)),
             FrameVerdict::AskLog => Ok(Stage::Asking(frame)),
             FrameVerdict::Dead => Ok(missed(flight)),
         }
     }
 
-    fn fills_l1(&self, k: usize, value: u8, (stamp, life): Grounds, out: &mut Successors) {
+    fn fills_l1(
+        &self,
+        k: usize,
+        value: u8,
+        (stamp, life): Grounds,
+        freshness: Freshness,
+        out: &mut Successors,
+    ) {
         self.step(Step::FillsL1(k), out, |w| {
             let node = w.node(k);
             let (applied, epoch) = (node.state.applied, node.state.epoch);
@@ -172,7 +185,8 @@ impl Model<'_> {
                 _ => stamp,
             };
             if self.scenario.roles[k].l1 && self.admits(node, stamp) {
-                node.held = Some(Held { value, stamp, checked: None });
+                let stale = freshness == Freshness::Stale;
+                node.held = Some(Held { value, stamp, checked: None, stale });
             }
             go_on(w, k, life.map(|life| Stage::Store(value, stamp, life)));
             true
@@ -180,7 +194,13 @@ impl Model<'_> {
     }
 
     /// A follower joins the flight, or wakes and judges the leader's result by its own arrival.
-    fn follower(&self, k: usize, value: u8, stamp: Stamp, out: &mut Successors) -> Result<(), Violation> {
+    fn follower(
+        &self,
+        k: usize,
+        value: u8,
+        (stamp, freshness): (Stamp, Freshness),
+        out: &mut Successors,
+    ) -> Result<(), Violation> {
         let node = &self.world.nodes[k];
         let Some(must_here) = node.follower else {
             self.step(Step::FollowerJoins(k), out, |w| {
@@ -192,7 +212,8 @@ impl Model<'_> {
             });
             return Ok(());
         };
-        let accepts = self.within_lease(node) && self.admits(node, stamp);
+        let fresh = freshness == Freshness::Fresh && node.state.expired_since(stamp, &ENTRY).is_none();
+        let accepts = self.within_lease(node) && self.admits(node, stamp) && fresh;
         if accepts || self.flawed(Flaw::FollowerUnchecked) {
             self.served_locally(k, value, must_here)?;
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::scenario::{Flaw, Scenario};
-use super::world::{ELSEWHERE, Invalidation, World, X, Y, ident, moment};
+use super::world::{ELSEWHERE, Invalidation, World, Y, ident, moment};
 use crate::coherence::Event;
 use crate::l2::Notice;
 
@@ -127,7 +127,7 @@ pub(super) fn inspect(world: &World, scenario: &Scenario) -> Result<(), Violatio
     if let (Some(frame), Some(position)) = (world.l2.frame, world.position()) {
         let alive = frame.at.incarnation == position.incarnation
             && frame.at.seq >= world.l2.floor
-            && frame.at.seq >= world.l2.entry_seq();
+            && frame.at.seq >= world.l2.fresh_seq();
         if alive && falls_behind(frame.value, world.must()) {
             return Err(Violation::G1Cold);
         }
@@ -180,7 +180,7 @@ impl Model<'_> {
         });
         if scenario.issued_elsewhere && self.world.origin > 0 && !self.is_begun(self.world.origin) {
             self.step(Step::InvalidatedElsewhere, out, |w| {
-                let issued = w.invalidate(&[ident(X)], 0, scenario);
+                let issued = w.invalidate(scenario.invalidates, 0, scenario);
                 w.promise(w.origin, ELSEWHERE, issued.position.seq, true);
                 true
             });

@@ -9,7 +9,7 @@
 //! * a moment that is due is due, and one that is further back than any bound reaches is past.
 
 use super::scenario::Scenario;
-use super::world::{Disk, Flight, Node, Stage, World, moment};
+use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
 use crate::coherence::protocol::Ticket;
 use crate::coherence::state::Membership;
 use crate::coherence::{Action, Reply};
@@ -203,6 +203,7 @@ impl Print {
             // Marks only grow: one that differs will never be equal again. (Both kinds, for the mutant's sake.)
             self.flag(held.checked == Some(node.state.epoch));
             self.flag(held.checked == Some(node.state.applied));
+            self.flag(held.stale);
         }
         self.num(node.follower.map_or(0, |must| u64::from(must) + 1));
         self.moment(node.out_of_reach.map_or(self.past, |tick| moment(tick).max(self.past)));
@@ -387,8 +388,9 @@ impl Print {
                 self.stamp(*stamp);
                 return self.num(life(lives));
             }
-            Stage::Put(value, (stamp, lives)) => {
+            Stage::Put(value, (stamp, lives), freshness) => {
                 self.num(5);
+                self.flag(*freshness == Freshness::Fresh);
                 self.num(u64::from(*value));
                 self.stamp(*stamp);
                 return self.num(life(lives));

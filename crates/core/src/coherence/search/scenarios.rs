@@ -2,7 +2,7 @@
 
 use super::scenario::{Budget, Flaw, Role, Scenario};
 use super::search;
-use super::world::X_AND_Y;
+use super::world::{SOFTLY_X, X_AND_Y};
 
 const NONE: Budget = Budget {
     ticks: 0,
@@ -214,6 +214,22 @@ pub(super) const FLUSH: Scenario = Scenario {
 /// The same with a clock that has been set back: the new life's numbers begin below the old one's.
 pub(super) const SET_BACK: Scenario = Scenario { name: "set back", flaw: Some(Flaw::SeqReuse), ..FLUSH };
 
+/// What is softly invalidated is not served as if it were fresh: the same with a bus that breaks,
+pub(super) const SOFT: Scenario = Scenario { name: "soft", invalidates: SOFTLY_X, ..BASE };
+
+/// with a log and a table that are cut,
+const SOFT_CUT: Scenario = Scenario { name: "soft, cut", invalidates: SOFTLY_X, ..CUT };
+
+/// while it stays unconfirmed,
+const SOFT_UNCONFIRMED: Scenario =
+    Scenario { name: "soft, unconfirmed", invalidates: SOFTLY_X, ..UNCONFIRMED };
+
+/// for followers,
+const SOFT_FOLLOWERS: Scenario = Scenario { name: "soft, followers", invalidates: SOFTLY_X, ..FOLLOWERS };
+
+/// and when a failover has lost it.
+const SOFT_FAILOVER: Scenario = Scenario { name: "soft, failover", invalidates: SOFTLY_X, ..FAILOVER };
+
 /// Searches `scenario` and expects nothing.
 fn holds(scenario: &Scenario) {
     let large = std::env::var("FOREBAY_SEARCH").is_ok_and(|bounds| bounds == "large");
@@ -311,6 +327,13 @@ fn every_guarantee_holds_when_the_namespace_is_flushed() {
 #[test]
 fn every_guarantee_holds_when_the_namespace_is_flushed_and_the_clock_set_back() {
     holds(&SET_BACK);
+}
+
+#[test]
+fn what_is_softly_invalidated_is_expired_whatever_breaks() {
+    for scenario in [SOFT, SOFT_CUT, SOFT_UNCONFIRMED, SOFT_FOLLOWERS, SOFT_FAILOVER] {
+        holds(&scenario);
+    }
 }
 
 #[test]

@@ -22,23 +22,30 @@ pub(super) const NS: usize = 0;
 pub(super) const X: usize = 1;
 /// The ident of something else.
 pub(super) const Y: usize = 2;
+/// Under which the entry's own ident is softly invalidated.
+pub(super) const SOFT_X: usize = 3;
+/// How many idents the log may have.
+const IDENTS: usize = 4;
 /// What the one entry answers to.
 pub(super) const ENTRY: [Ident; 2] = [ident(NS), ident(X)];
 pub(super) const JUST_X: &[Ident] = &[ident(X)];
+/// Whatever ends the entry, or its freshness.
+pub(super) const ANY: [Ident; 3] = [ident(NS), ident(X), ident(SOFT_X)];
+pub(super) const SOFTLY_X: &[Ident] = &[ident(SOFT_X)];
 pub(super) const X_AND_Y: &[Ident] = &[ident(X), ident(Y)];
 /// Nanoseconds in a tick. The lease is one less than a multiple of it, so that a moment is never on its edge.
 pub(super) const TICK: u64 = 4;
 
 pub(super) const fn ident(n: usize) -> Ident {
-    Ident::from_bytes([n as u8; 16])
+    Ident::from_bytes([if n == SOFT_X { !(X as u8) } else { n as u8 }; 16])
 }
 
 pub(super) const fn moment(tick: u8) -> Moment {
     Moment::from_nanos(tick as u64 * TICK)
 }
 
-fn number(ident: Ident) -> usize {
-    usize::from(ident.as_bytes()[0])
+fn number(asked: Ident) -> Option<usize> {
+    (0..IDENTS).find(|n| ident(*n) == asked)
 }
 
 fn incarnation(n: u8) -> Incarnation {
@@ -59,13 +66,13 @@ pub(super) struct Disk {
     pub(super) life: u8,
     pub(super) seq: Seq,
     /// Each ident's last number, and the tick it was given at.
-    pub(super) log: [Option<(Seq, u8)>; 3],
+    pub(super) log: [Option<(Seq, u8)>; IDENTS],
     pub(super) floor: Seq,
     pub(super) frame: Option<Frame>,
 }
 
 impl Disk {
-    pub(super) const EMPTY: Self = Self { life: 0, seq: 0, log: [None; 3], floor: 0, frame: None };
+    pub(super) const EMPTY: Self = Self { life: 0, seq: 0, log: [None; IDENTS], floor: 0, frame: None };
 
     pub(super) fn position(&self) -> Option<Position> {
         (self.life > 0).then(|| Position { incarnation: incarnation(self.life), seq: self.seq })
@@ -73,16 +80,25 @@ impl Disk {
 
     /// The last number of what the entry answers to.
     pub(super) fn entry_seq(&self) -> Seq {
-        [NS, X].iter().filter_map(|n| self.log[*n]).map(|(seq, _)| seq).max().unwrap_or(0)
+        self.last_of(&ENTRY)
+    }
+
+    /// The last number of what ends the entry or its freshness.
+    pub(super) fn fresh_seq(&self) -> Seq {
+        self.last_of(&ANY)
+    }
+
+    fn last_of(&self, idents: &[Ident]) -> Seq {
+        idents.iter().filter_map(|ident| self.seq_of(*ident)).max().unwrap_or(0)
     }
 
     pub(super) fn seq_of(&self, asked: Ident) -> Option<Seq> {
-        self.log[number(asked)].map(|(seq, _)| seq)
+        number(asked).and_then(|n| self.log[n]).map(|(seq, _)| seq)
     }
 
     fn trim(&mut self, now: u8, scenario: &Scenario) {
         loop {
-            let oldest = (0..3).filter(|n| self.log[*n].is_some()).min_by_key(|n| self.log[*n]);
+            let oldest = (0..IDENTS).filter(|n| self.log[*n].is_some()).min_by_key(|n| self.log[*n]);
             let Some((n, (seq, at))) = oldest.and_then(|n| Some((n, self.log[n]?))) else { return };
             let too_many = self.log.iter().flatten().count() > scenario.log_capacity;
             let too_old = at + scenario.retention < now;
@@ -134,10 +150,19 @@ pub(super) struct Held {
     pub(super) value: u8,
     pub(super) stamp: Stamp,
     pub(super) checked: Option<u64>,
+    /// A soft invalidation has ended its freshness.
+    pub(super) stale: bool,
 }
 
 /// What a fill rests on: its stamp, and the incarnation that it may be stored in.
 pub(super) type Grounds = (Stamp, Option<Incarnation>);
+
+/// Whether what a fill brings may be served without validation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    Fresh,
+    Stale,
+}
 
 /// How far a fill has got.
 #[derive(Clone, PartialEq, Eq)]
@@ -146,7 +171,7 @@ pub(super) enum Stage {
     Asking(Frame),
     Scored(Frame, Option<Scores>),
     Missed(Grounds),
-    Put(u8, Grounds),
+    Put(u8, Grounds, Freshness),
     Store(u8, Stamp, Incarnation),
 }
 
@@ -275,10 +300,11 @@ impl World {
         let previous = self.l2.seq;
         let seq = self.next_seq(at_least, scenario);
         self.l2.seq = seq;
-        let known = idents.iter().filter_map(|ident| self.l2.log[number(*ident)]);
-        let last = known.map(|(seq, _)| seq).fold(self.l2.floor, Seq::max);
+        let known = idents.iter().filter_map(|ident| self.l2.seq_of(*ident));
+        let last = known.fold(self.l2.floor, Seq::max);
         for ident in idents {
-            self.l2.log[number(*ident)] = Some((seq, self.now));
+            let n = number(*ident).unwrap_or_else(|| unreachable!("nobody invalidates others"));
+            self.l2.log[n] = Some((seq, self.now));
         }
         self.l2.trim(self.now, scenario);
         let position = Position { incarnation: incarnation(self.l2.life), seq };
@@ -288,7 +314,7 @@ impl World {
                 self.node(k).queue.push_back(Notice::Message(message.clone()));
             }
         }
-        if idents.iter().any(|ident| ENTRY.contains(ident)) {
+        if idents.iter().any(|ident| ANY.contains(ident)) {
             for promise in self.promises.iter_mut().flatten().filter(|promise| promise.lost) {
                 (promise.lost, promise.since, promise.seq) = (false, self.now, seq);
             }
@@ -306,7 +332,7 @@ impl World {
     /// [`L2::catch_up`](crate::l2::L2::catch_up).
     pub(super) fn page(&self, after: Seq, scenario: &Scenario) -> Option<Page> {
         let position = self.position()?;
-        let mut idents: Vec<(Ident, Seq)> = (0..3)
+        let mut idents: Vec<(Ident, Seq)> = (0..IDENTS)
             .filter_map(|n| self.l2.log[n].map(|(seq, _)| (ident(n), seq)))
             .filter(|(_, seq)| *seq > after)
             .collect();
@@ -348,7 +374,7 @@ impl World {
     /// What an instance answers for from now on.
     pub(super) fn promise(&mut self, version: u8, by: usize, seq: Seq, confirmed: bool) {
         let lost = confirmed
-            && self.failover.is_some_and(|(new, old)| new < seq && seq <= old && self.l2.entry_seq() <= old);
+            && self.failover.is_some_and(|(new, old)| new < seq && seq <= old && self.l2.fresh_seq() <= old);
         self.promises[usize::from(version)] = Some(Promise { by, since: self.now, seq, confirmed, lost });
     }
 
@@ -371,7 +397,7 @@ impl World {
     /// An invalidation that the issuer has queued is confirmed at last.
     pub(super) fn confirm_queued(&mut self, k: usize, issued: Option<Seq>) {
         let Some(seq) = issued else { return };
-        if self.nodes[k].state.is_tainted(&ENTRY) {
+        if self.nodes[k].state.is_tainted(&ANY) {
             return;
         }
         for version in 0..VERSIONS as u8 {
