@@ -42,7 +42,9 @@ pub(crate) struct KeptResponse {
 impl KeptResponse {
     /// How long the response is good as part of this entry: a soft invalidation may have ended its freshness sooner.
     pub(crate) fn lifetime_in<V>(&self, entry: &Entry<V>) -> Lifetime {
-        Lifetime { freshness: self.lifetime.freshness.min(entry.fresh_for()), ..self.lifetime }
+        let mut lifetime = self.lifetime;
+        lifetime.freshness = lifetime.freshness.min(entry.fresh_for());
+        lifetime
     }
 
     /// Keeps a response whose connection's fields are gone already. The values are copied into one buffer, so that

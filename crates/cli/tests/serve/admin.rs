@@ -15,7 +15,11 @@ struct Site {
 
 impl Site {
     async fn start(test: &str, more: &[&str]) -> Self {
-        let origin = Origin::start(|_| ok(FRESH, "hello")).await;
+        Self::serving(test, FRESH, more).await
+    }
+
+    async fn serving(test: &str, fields: &'static str, more: &[&str]) -> Self {
+        let origin = Origin::start(move |_| ok(fields, "hello")).await;
         let token = Scrap::new(test, &format!("{TOKEN}\n"));
         let mut args = vec!["--admin-listen", "127.0.0.1:0", "--admin-token-file", token.path()];
         args.extend(more);
@@ -107,13 +111,12 @@ async fn a_broken_order_is_named_and_changes_nothing() {
     site.proxy.get("/").await;
     let many = format!(r#"{{"tags": ["x"{}]}}"#, r#","x""#.repeat(1000));
     let long = format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(257));
-    let cases: [(&str, u16, &str); 9] = [
+    let cases: [(&str, u16, &str); 8] = [
         ("", 400, "EOF while parsing"),
         ("{", 400, "EOF while parsing"),
         ("{}", 400, "nothing to invalidate: tags, keys, paths, prefixes or all is needed"),
         (r#"{"tag": ["x"]}"#, 400, "unknown field `tag`, expected one of"),
         (r#"{"tags": "x"}"#, 400, "invalid type: string"),
-        (r#"{"all": true, "soft": true}"#, 400, "soft: soft invalidation is not available yet"),
         (r#"{"paths": ["x"]}"#, 400, "a path begins with `/`"),
         (&many, 400, "at most 1000 targets at once"),
         (&long, 400, "a tag has 1 to 256 bytes"),
@@ -137,6 +140,18 @@ async fn a_broken_order_is_named_and_changes_nothing() {
     );
     assert_eq!(site.invalidate(&" ".repeat((1 << 20) + 1)).await.status(), 413);
     assert!(site.proxy.get("/").await.field("cache-status").contains("; hit"));
+}
+
+#[tokio::test]
+async fn a_soft_order_keeps_what_may_be_served_while_it_is_refreshed() {
+    let swr = "cache-control: max-age=60, stale-while-revalidate=30\r\n";
+    let site = Site::serving("soft", swr, &[]).await;
+    site.proxy.get("/").await;
+    let answer = site.invalidate(r#"{"paths": ["/"], "soft": true}"#).await;
+    assert_eq!((answer.status(), answer.body.as_str()), (200, r#"{"confirmed":true,"seq":"local"}"#));
+    let stale = site.proxy.get("/").await;
+    assert!(stale.field("cache-status").ends_with("detail=stale"), "{}", stale.field("cache-status"));
+    assert!(!stale.field("cache-status").contains("ttl=6"), "{}", stale.field("cache-status"));
 }
 
 #[tokio::test]

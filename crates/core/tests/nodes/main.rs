@@ -13,5 +13,6 @@ mod failures;
 mod guarantees;
 mod losses;
 mod schedules;
+mod soft;
 mod stale;
 mod tiers;

@@ -1,7 +1,7 @@
 //! What unsafe requests, tags and groups invalidate (RFC 9111 4.4, RFC 9875).
 
 use axum::http::Method;
-use forebay::{Policy, Tag};
+use forebay::{Path, Policy, Soft, Tag};
 
 use crate::shop::{Deed, Shop, answer};
 use crate::support::{Fields, settle};
@@ -200,4 +200,45 @@ async fn an_answer_with_more_names_than_can_be_carried_is_not_stored() {
         shop.get("/1", &[]).await;
         assert_eq!(shop.get("/1", &[]).await.is_hit(), kept);
     }
+}
+
+#[tokio::test]
+async fn what_is_softly_invalidated_is_stale_and_treated_as_its_answer_allows() {
+    const SWR: Fields<'static> =
+        &[("cache-control", "max-age=600, stale-while-revalidate=60"), ("etag", "\"1\"")];
+    let shop = Shop::origin_profile().await;
+    shop.origin.says(200, SWR, "old");
+    shop.get("/a", &[]).await;
+    shop.pass(5);
+    shop.cache.invalidate(Soft(Path("/a"))).await.unwrap();
+    shop.pass(10);
+    let stale = shop.get("/a", &[]).await;
+    assert_eq!((stale.text(), stale.cache_status()), ("old", "forebay; hit; ttl=-10; detail=stale"));
+    settle().await;
+    assert_eq!(shop.get("/a", &[]).await.cache_status(), "forebay; hit; ttl=600; detail=l1");
+
+    shop.cache.invalidate(Soft(Path("/a"))).await.unwrap();
+    shop.pass(61);
+    shop.origin.says(200, SWR, "new");
+    let fetched = shop.get("/a", &[]).await;
+    assert_eq!(fetched.text(), "new", "it has been stale for longer than it may be served");
+}
+
+#[tokio::test]
+async fn what_is_softly_invalidated_is_validated_and_fallen_back_on() {
+    const KEPT: Fields<'static> = &[("cache-control", "max-age=600, stale-if-error=60"), ("etag", "\"1\"")];
+    let shop = Shop::proxy().await;
+    shop.origin.says(200, KEPT, "old");
+    shop.get("/a", &[]).await;
+    shop.cache.invalidate(Soft(Path("/a"))).await.unwrap();
+    shop.origin.says(503, &[], "down");
+    assert_eq!(shop.get("/a", &[]).await.text(), "old", "better than an error");
+    shop.origin.says(304, KEPT, "");
+    assert_eq!(shop.get("/a", &[]).await.text(), "old");
+    let calls = shop.origin.calls();
+    assert_eq!(shop.get("/a", &[]).await.cache_status(), "forebay; hit; ttl=600; detail=l1", "confirmed");
+    assert_eq!(shop.origin.calls(), calls);
+    shop.cache.invalidate((Soft(Path("/a")), Path("/a"))).await.unwrap();
+    shop.origin.says(503, &[], "down");
+    assert_eq!(shop.get("/a", &[]).await.text(), "down", "hard beats soft");
 }
