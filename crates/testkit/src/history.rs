@@ -2,7 +2,13 @@
 //!
 //! A read is stale when a write that it does not reflect had been invalidated, and the invalidation confirmed, longer
 //! before the read began than the guarantees allow: not at all for the instance that invalidated and for what L2
-//! answers, a lease for what another instance holds in its memory. All times are of one clock.
+//! answers, a lease for what another instance holds in its memory, and a grace more while that instance says that it is cut
+//! off. All times are of one clock.
+//!
+//! A slow witness accuses nobody: the start of a read is taken before it is sent and a confirmation's time after it has
+//! arrived, so that whatever delays the one who writes them down makes a read look earlier and a confirmation later than they
+//! were. What the instance promises does not depend on when it was scheduled either: it looks at its lease after the read's
+//! start, and a lease that is still valid then was asked for after the confirmation.
 //!
 //! ```
 //! use std::time::Duration;
@@ -61,18 +67,58 @@ pub struct Read {
 pub enum Tier {
     /// The instance's own memory: L1, or the flight of another request.
     L1,
+    /// L1 of an instance that says it is cut off.
+    Unsynced,
     /// The tier that all instances share.
     L2,
     /// The origin, asked for this read.
     Origin,
 }
 
+/// How long after a confirmation another instance's memory may answer without it.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_testkit::history::Bounds;
+///
+/// let bounds = Bounds { lease: Duration::from_secs(2), grace: Duration::from_secs(30) };
+/// assert_eq!(Bounds::from(bounds.lease), Bounds { grace: Duration::ZERO, ..bounds });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// While it is in sync.
+    pub lease: Duration,
+    /// Beyond that, while it says that it is cut off.
+    pub grace: Duration,
+}
+
+impl From<Duration> for Bounds {
+    fn from(lease: Duration) -> Self {
+        Self { lease, grace: Duration::ZERO }
+    }
+}
+
 /// Collects writes and reads and judges them. Tasks may collect on their own and be put together by
 /// [`HistoryChecker::absorb`].
 #[derive(Debug, Clone, Default)]
 pub struct HistoryChecker {
-    writes: HashMap<String, Vec<Write>>,
+    writes: HashMap<String, Vec<Noted>>,
     reads: Vec<Read>,
+}
+
+/// A write, and whom it binds.
+#[derive(Debug, Clone)]
+struct Noted {
+    write: Write,
+    binds: Binds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Binds {
+    /// Every instance.
+    All,
+    /// The one that it was called on.
+    Issuer,
 }
 
 impl HistoryChecker {
@@ -84,7 +130,16 @@ impl HistoryChecker {
 
     /// Writes down a write.
     pub fn write(&mut self, write: Write) {
-        self.writes.entry(write.key.clone()).or_default().push(write);
+        self.note(write, Binds::All);
+    }
+
+    /// Writes down a write whose invalidation was answered but not confirmed: it holds on its issuer, and nobody else is bound.
+    pub fn unconfirmed(&mut self, write: Write) {
+        self.note(write, Binds::Issuer);
+    }
+
+    fn note(&mut self, write: Write, binds: Binds) {
+        self.writes.entry(write.key.clone()).or_default().push(Noted { write, binds });
     }
 
     /// Writes down a read.
@@ -94,20 +149,26 @@ impl HistoryChecker {
 
     /// Adds what another checker has collected.
     pub fn absorb(&mut self, other: Self) {
-        other.writes.into_values().flatten().for_each(|write| self.write(write));
+        other.writes.into_values().flatten().for_each(|noted| self.note(noted.write, noted.binds));
         self.reads.extend(other.reads);
     }
 
-    /// Judges every read, with `bound` for what other instances than the issuer hold in their memory.
+    /// Judges every read; without a grace unless `bounds` have one.
     #[must_use]
-    pub fn check(&self, bound: Duration) -> Verdict {
-        let mut verdict = Verdict { reads: self.reads.len(), stale: vec![], longest_behind: Duration::ZERO };
+    pub fn check(&self, bounds: impl Into<Bounds>) -> Verdict {
+        let bounds = bounds.into();
+        let writes: HashMap<&str, ByVersion<'_>> =
+            self.writes.iter().map(|(key, writes)| (key.as_str(), ByVersion::new(writes))).collect();
+        let mut verdict =
+            Verdict { reads: self.reads.len(), stale: vec![], behind: vec![], longest_behind: Duration::ZERO };
         for read in &self.reads {
-            let missed = self.missed(read);
-            let behind = missed.clone().map(|write| read.start.since(write.confirmed)).max();
-            verdict.longest_behind = verdict.longest_behind.max(behind.unwrap_or_default());
+            let Some(writes) = writes.get(read.key.as_str()) else { continue };
+            let missed = writes.missed(read);
+            let Some(first) = missed.clone().min_by_key(|write| write.confirmed) else { continue };
+            verdict.longest_behind = verdict.longest_behind.max(read.start.since(first.confirmed));
+            verdict.behind.push(Stale { read: read.clone(), write: first.clone() });
             let inexcusable = missed.filter(|write| {
-                let allowed = allowed(read, write, bound);
+                let allowed = allowed(read, write, bounds);
                 read.start > write.confirmed.after(allowed)
             });
             // The earliest such write is the one that shows by how much the read was late.
@@ -117,19 +178,51 @@ impl HistoryChecker {
         }
         verdict
     }
+}
 
-    /// The writes that had been confirmed when the read began and that its answer does not reflect.
-    fn missed(&self, read: &Read) -> impl Iterator<Item = &Write> + Clone {
-        let writes = self.writes.get(&read.key).map_or(&[][..], Vec::as_slice);
-        let (version, start) = (read.version, read.start);
-        writes.iter().filter(move |write| write.confirmed < start && version < write.version)
+/// The writes of one key, in the order of their versions.
+struct ByVersion<'a> {
+    writes: Vec<&'a Noted>,
+    /// For each, the earliest confirmation among it and all later ones: most reads are behind nothing, and this tells.
+    earliest: Vec<Moment>,
+}
+
+impl<'a> ByVersion<'a> {
+    fn new(writes: &'a [Noted]) -> Self {
+        let mut writes: Vec<&Noted> = writes.iter().collect();
+        writes.sort_by_key(|noted| noted.write.version);
+        let mut earliest: Vec<Moment> = writes.iter().map(|noted| noted.write.confirmed).collect();
+        for at in (1..earliest.len()).rev() {
+            earliest[at - 1] = earliest[at - 1].min(earliest[at]);
+        }
+        Self { writes, earliest }
+    }
+
+    /// Those that had been confirmed when the read began, that bind its instance, and that its answer does not reflect.
+    fn missed(&self, read: &Read) -> impl Iterator<Item = &'a Write> + Clone {
+        let first = self.writes.partition_point(|noted| noted.write.version <= read.version);
+        let none = self.earliest.get(first).is_none_or(|earliest| *earliest >= read.start);
+        let later = if none { &[][..] } else { &self.writes[first..] };
+        let (instance, start) = (read.instance, read.start);
+        let binding = move |noted: &&&Noted| noted.binds == Binds::All || noted.write.issuer == instance;
+        later
+            .iter()
+            .filter(binding)
+            .map(|noted| &noted.write)
+            .filter(move |write| write.confirmed < start)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 }
 
-fn allowed(read: &Read, write: &Write, bound: Duration) -> Duration {
+fn allowed(read: &Read, write: &Write, bounds: Bounds) -> Duration {
+    if read.instance == write.issuer {
+        return Duration::ZERO;
+    }
     match read.tier {
-        Tier::L1 if read.instance != write.issuer => bound,
-        Tier::L1 | Tier::L2 | Tier::Origin => Duration::ZERO,
+        Tier::L1 => bounds.lease,
+        Tier::Unsynced => bounds.lease + bounds.grace,
+        Tier::L2 | Tier::Origin => Duration::ZERO,
     }
 }
 
@@ -141,6 +234,8 @@ pub struct Verdict {
     pub reads: usize,
     /// The reads that no guarantee excuses.
     pub stale: Vec<Stale>,
+    /// The reads that missed something confirmed before they began, excused or not, each with the first that it missed.
+    pub behind: Vec<Stale>,
     /// The longest time between a confirmed invalidation and the start of a read that did not reflect it, excused
     /// or not: how long the slowest instance took.
     pub longest_behind: Duration,
@@ -157,7 +252,7 @@ pub struct Stale {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reads, stale, longest_behind } = self;
+        let Self { reads, stale, longest_behind, .. } = self;
         write!(f, "{} stale of {reads} reads, longest behind {longest_behind:?}", stale.len())?;
         for Stale { read, write } in stale.iter().take(SHOWN) {
             let late = read.start.since(write.confirmed);
@@ -229,6 +324,32 @@ mod tests {
         history.read(read(0));
         let verdict = history.check(LEASE);
         assert_eq!((verdict.reads, verdict.stale.len(), verdict.stale[0].write.version), (2, 1, 1));
+    }
+
+    #[test]
+    fn who_is_cut_off_and_says_so_has_the_grace_too() {
+        let mut history = HistoryChecker::new();
+        history.write(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
+        let read = |start| Read { key: "k".into(), version: 4, instance: 1, tier: Tier::Unsynced, start: at(start) };
+        [3_500, 6_001].map(|start| history.read(read(start)));
+        assert_eq!(history.check(LEASE).stale.len(), 2);
+        let verdict = history.check(Bounds { lease: LEASE, grace: Duration::from_secs(3) });
+        assert_eq!((verdict.stale.len(), verdict.behind.len()), (1, 2));
+        // Its own writes it knows, cut off or not.
+        history.read(Read { instance: 0, ..read(1_001) });
+        assert_eq!(history.check(Bounds { lease: LEASE, grace: Duration::from_secs(3) }).stale.len(), 2);
+    }
+
+    #[test]
+    fn what_was_not_confirmed_binds_its_issuer_alone() {
+        let mut history = HistoryChecker::new();
+        history.unconfirmed(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
+        let read = |instance, tier| Read { key: "k".into(), version: 4, instance, tier, start: at(9_000) };
+        history.read(read(1, Tier::L2));
+        history.read(read(1, Tier::L1));
+        assert!(history.check(LEASE).stale.is_empty());
+        history.read(read(0, Tier::L2));
+        assert_eq!(history.check(LEASE).stale.len(), 1);
     }
 
     #[test]

@@ -1,0 +1,349 @@
+//! The load: readers at a rate on each instance, writers that change the origin and invalidate, and what both note.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use forebay_core::time::{Clock, Moment};
+use forebay_testkit::history::{HistoryChecker, Read, Tier, Write};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::client::{Answer, Client};
+use crate::error::Error;
+use crate::origin::{self, KEYS, TAGS, Writable};
+use crate::process::{Instance, TOKEN};
+use crate::random::Random;
+
+/// How much of it there is.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Reads a second on each instance.
+    pub(crate) reads: usize,
+    /// How many readers share them: at least as many as reads are under way at once.
+    pub(crate) readers: usize,
+    /// Invalidations a second, of all instances.
+    pub(crate) writes: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { reads: 200, readers: 20, writes: 20 }
+    }
+}
+
+/// A read, and what became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) key: usize,
+    pub(crate) instance: usize,
+    /// When it was sent.
+    pub(crate) start: Moment,
+    /// From when it was due to its answer: what had to wait for another one counts the wait.
+    pub(crate) took: Duration,
+    pub(crate) got: Result<(From, u64), Failed>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// L1, in sync.
+    L1,
+    /// L1, while Redis cannot be reached.
+    Unsynced,
+    /// Redis.
+    L2,
+    /// Another request's fetch.
+    Flight,
+    /// The origin.
+    Origin,
+}
+
+impl From {
+    /// What is not said to come from a cache comes from the origin.
+    fn read(cache_status: &str) -> Self {
+        let words = [
+            ("detail=unsynced", Self::Unsynced),
+            ("detail=l2", Self::L2),
+            ("collapsed", Self::Flight),
+            ("hit", Self::L1),
+        ];
+        words.into_iter().find_map(|(word, from)| cache_status.contains(word).then_some(from)).unwrap_or(Self::Origin)
+    }
+
+    fn tier(self) -> Tier {
+        match self {
+            Self::L1 | Self::Flight => Tier::L1,
+            Self::Unsynced => Tier::Unsynced,
+            Self::L2 => Tier::L2,
+            Self::Origin => Tier::Origin,
+        }
+    }
+}
+
+/// Why a read failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Failed {
+    /// There was no whole answer: the connection failed.
+    Broken,
+    /// There was none in time.
+    Hung,
+    /// The answer was an error.
+    Status(u16),
+    /// The answer's bytes were not those of any version.
+    Bytes,
+}
+
+impl Sample {
+    /// For the judge, unless it failed.
+    pub(crate) fn to_read(&self) -> Option<Read> {
+        let (from, version) = self.got.ok()?;
+        let (key, instance, start) = (origin::path(self.key), self.instance, self.start);
+        Some(Read { key, version, instance, tier: from.tier(), start })
+    }
+}
+
+/// What was collected.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) history: HistoryChecker,
+    pub(crate) confirmed: u64,
+    pub(crate) unconfirmed: u64,
+}
+
+/// Readers and writers at work.
+#[derive(Debug)]
+pub(crate) struct Load {
+    tasks: JoinSet<Collected>,
+    control: Arc<Control>,
+    pub(crate) writer: Writer,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    ended: AtomicBool,
+    /// The instances that writers do not use, as bits.
+    spared: AtomicU64,
+}
+
+/// What every writer needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    origin: Writable,
+    admins: Vec<SocketAddr>,
+}
+
+impl Load {
+    /// Starts reading and writing.
+    pub(crate) fn start(plan: &Plan, instances: &[Instance], origin: Writable, seed: u64) -> Self {
+        let control = Arc::new(Control::default());
+        let admins = instances.iter().map(Instance::admin).collect();
+        let writer = Writer { origin, admins };
+        let mut tasks = JoinSet::new();
+        for (number, instance) in instances.iter().enumerate() {
+            for reader in 0..plan.readers {
+                let random = Random::new(seed, &format!("reader {number} {reader}"));
+                let pause = Duration::from_secs(1).mul_f64(plan.readers as f64 / plan.reads.max(1) as f64);
+                tasks.spawn(read_all(instance.addr(), number, random, pause, Arc::clone(&control)));
+            }
+        }
+        for number in 0..plan.writes.min(WRITERS) {
+            let random = Random::new(seed, &format!("writer {number}"));
+            let pause = Duration::from_secs(1).mul_f64(WRITERS as f64 / plan.writes as f64);
+            tasks.spawn(write_all(writer.clone(), random, pause, Arc::clone(&control)));
+        }
+        Self { tasks, control, writer }
+    }
+
+    /// Keeps writers away from an instance, until told otherwise.
+    pub(crate) fn spare(&self, instance: usize) {
+        self.control.spared.fetch_or(1 << instance, Ordering::SeqCst);
+    }
+
+    /// Keeps writers away from all instances, until told otherwise.
+    pub(crate) fn pause_writers(&self) {
+        self.control.spared.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Lets writers use all instances again.
+    pub(crate) fn spare_none(&self) {
+        self.control.spared.store(0, Ordering::SeqCst);
+    }
+
+    /// Ends the load and hands over what it has noted.
+    pub(crate) async fn end(&mut self) -> Result<Collected, Error> {
+        self.control.ended.store(true, Ordering::SeqCst);
+        let mut all = Collected::default();
+        while let Some(part) = self.tasks.join_next().await {
+            all.absorb(part?);
+        }
+        Ok(all)
+    }
+}
+
+impl Collected {
+    pub(crate) fn absorb(&mut self, part: Self) {
+        self.samples.extend(part.samples);
+        self.history.absorb(part.history);
+        self.confirmed += part.confirmed;
+        self.unconfirmed += part.unconfirmed;
+    }
+}
+
+async fn read_all(
+    to: SocketAddr,
+    instance: usize,
+    mut random: Random,
+    pause: Duration,
+    control: Arc<Control>,
+) -> Collected {
+    let (mut client, clock, mut samples) = (Client::new(to), Clock::system(), Vec::new());
+    sleep(random.up_to(pause)).await;
+    let mut due = interval(pause);
+    due.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let tick = due.tick().await;
+        if control.ended.load(Ordering::SeqCst) {
+            return Collected { samples, ..Collected::default() };
+        }
+        let waited = tick.elapsed();
+        let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
+        sample.took += waited;
+        samples.push(sample);
+    }
+}
+
+/// Reads a resource once.
+pub(crate) async fn read(client: &mut Client, clock: &Clock, key: usize, instance: usize) -> Sample {
+    let path = origin::path(key);
+    let start = clock.now();
+    let answer = client.get(&path).await;
+    let took = clock.now().since(start);
+    Sample { key, instance, start, took, got: understand(&path, answer) }
+}
+
+fn understand(path: &str, answer: io::Result<Answer>) -> Result<(From, u64), Failed> {
+    let answer = answer.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => Failed::Hung,
+        _ => Failed::Broken,
+    })?;
+    if answer.status != 200 {
+        return Err(Failed::Status(answer.status));
+    }
+    let version = origin::version_in(path, &answer.body).ok_or(Failed::Bytes)?;
+    Ok((From::read(answer.field("cache-status")), version))
+}
+
+async fn write_all(writer: Writer, mut random: Random, pause: Duration, control: Arc<Control>) -> Collected {
+    let (mut collected, mut clients) = (Collected::default(), HashMap::new());
+    sleep(random.up_to(pause)).await;
+    let mut due = interval(pause);
+    due.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        due.tick().await;
+        if control.ended.load(Ordering::SeqCst) {
+            return collected;
+        }
+        let spared = control.spared.load(Ordering::SeqCst);
+        let free: Vec<usize> = (0..writer.admins.len()).filter(|number| spared & (1 << number) == 0).collect();
+        let Some(&issuer) = free.get(random.below(free.len())) else { continue };
+        let client = clients.entry(issuer).or_insert_with(|| Client::with_patience(writer.admins[issuer], PATIENCE));
+        collected.absorb(writer.write(client, What::draw(&mut random), issuer).await);
+    }
+}
+
+/// What a write changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// One resource, invalidated by its path.
+    Key(usize),
+    /// All resources of a tag, invalidated by it.
+    Tag(usize),
+}
+
+impl What {
+    /// One in ten is a tag. Low keys are written often and high ones seldom, so that some entries live long enough to grow old.
+    fn draw(random: &mut Random) -> Self {
+        if random.one_in(10) {
+            return Self::Tag(random.below(TAGS));
+        }
+        Self::Key(random.below(KEYS).min(random.below(KEYS)).min(random.below(KEYS)))
+    }
+
+    fn order(self) -> String {
+        match self {
+            Self::Key(key) => format!("{{\"paths\":[\"{}\"]}}", origin::path(key)),
+            Self::Tag(tag) => format!("{{\"tags\":[\"{}\"]}}", origin::tag(tag)),
+        }
+    }
+
+    fn keys(self) -> Vec<usize> {
+        match self {
+            Self::Key(key) => vec![key],
+            Self::Tag(tag) => origin::keys_of(tag).collect(),
+        }
+    }
+}
+
+impl Writer {
+    /// Changes the origin, invalidates through an instance, and notes the writes once that instance has answered.
+    pub(crate) async fn write(&self, client: &mut Client, what: What, issuer: usize) -> Collected {
+        let versions: Vec<(usize, u64)> =
+            what.keys().into_iter().map(|key| (key, self.origin.write(key))).collect();
+        let answer = client.admin_post("/invalidate", TOKEN, &what.order()).await;
+        let confirmed = Clock::system().now();
+        let mut collected = Collected::default();
+        // Without an answer nothing was promised.
+        let Ok(answer) = answer else { return collected };
+        for (key, version) in versions {
+            let write = Write { key: origin::path(key), version, issuer, confirmed };
+            match answer.status {
+                200 => collected.history.write(write),
+                202 => collected.history.unconfirmed(write),
+                _ => {}
+            }
+        }
+        collected.confirmed = u64::from(answer.status == 200);
+        collected.unconfirmed = u64::from(answer.status == 202);
+        collected
+    }
+
+    /// A client for the admin API of an instance.
+    pub(crate) fn client(&self, issuer: usize) -> Client {
+        Client::with_patience(self.admins[issuer], PATIENCE)
+    }
+}
+
+const WRITERS: usize = 8;
+/// An instance that takes longer with an invalidation has not confirmed it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_status_says_where_an_answer_came_from() {
+        for (said, expected) in [
+            ("forebay; hit; ttl=3; detail=l1", From::L1),
+            ("forebay; hit; ttl=-3; detail=stale", From::L1),
+            ("forebay; hit; ttl=3; detail=unsynced", From::Unsynced),
+            ("forebay; hit; ttl=3; detail=l2", From::L2),
+            ("forebay; fwd=uri-miss; collapsed; detail=flight", From::Flight),
+            ("forebay; fwd=uri-miss; stored", From::Origin),
+            ("plain; fwd=uri-miss", From::Origin),
+        ] {
+            assert_eq!(From::read(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_and_right_has_failed() {
+        assert_eq!(understand("/k/1", Err(io::ErrorKind::TimedOut.into())).unwrap_err(), Failed::Hung);
+        assert_eq!(understand("/k/1", Err(io::ErrorKind::UnexpectedEof.into())).unwrap_err(), Failed::Broken);
+    }
+}
