@@ -30,6 +30,8 @@ pub(crate) struct Row {
     coherent: Duration,
     /// Of an answer, excused or not.
     longest_behind: Duration,
+    /// How many answers missed something, excused or not.
+    behind: usize,
     /// From L1, from L2, and from the origin, by a fetch of its own or another's.
     from: [usize; 3],
     unsynced: usize,
@@ -60,6 +62,7 @@ impl Row {
             stale: stale.len(),
             open: left_open.len(),
             longest_behind,
+            behind: behind.len(),
             coherent: until_coherent(&behind, healed),
             p99: latencies(&samples, begun, healed),
             findings: stale.iter().take(SHOWN).map(|stale| describe(stale, begun)).collect(),
@@ -125,7 +128,7 @@ impl Row {
             let _ = write!(own, "; {}", self.own);
         }
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {before} / {during} / {after} | {} | {} | {own} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {before} / {during} / {after} | {} | {} ({}) | {own} |",
             self.id,
             self.system,
             self.title,
@@ -135,6 +138,7 @@ impl Row {
             self.failed(),
             ms(self.coherent),
             ms(self.longest_behind),
+            self.behind,
         )
     }
 
@@ -156,7 +160,7 @@ impl Row {
 
 /// The table's head.
 pub(crate) const HEAD: &str = "\
-| | system | scenario | reads | invalidations | stale after Ok | failed | p99 before / during / after, ms | coherent after, ms | longest behind, ms | |
+| | system | scenario | reads | invalidations | stale after Ok | failed | p99 before / during / after, ms | coherent after, ms | longest behind, ms (answers) | |
 |---|---|---|---:|---:|---:|---:|---|---:|---:|---|";
 
 fn until_coherent(behind: &[Stale], healed: Moment) -> Duration {

@@ -1,4 +1,4 @@
-//! Forebay's project tasks: `cargo xtask test`, `check`, `conformance` and `fuzz`.
+//! Forebay's project tasks: `cargo xtask test`, `check`, `conformance`, `fuzz` and `faults`.
 
 mod files;
 mod source;
@@ -9,6 +9,7 @@ mod run;
 mod redis;
 mod conformance;
 mod fuzz;
+mod faults;
 mod check;
 mod test;
 
@@ -44,8 +45,9 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         },
         "conformance" => conformance::run(conformance::Options::parse(rest)?),
         "fuzz" => fuzz::run(&fuzz::Options::parse(rest)?),
+        "faults" => faults::run(&faults::Options::parse(rest)),
         other => Err(Failure::usage(format!(
-            "no task `{other}`; there are `test`, `check`, `conformance` and `fuzz`\n\n{HELP}"
+            "no task `{other}`; there are `test`, `check`, `conformance`, `fuzz` and `faults`\n\n{HELP}"
         ))),
     }
 }
@@ -69,4 +71,8 @@ Usage: cargo xtask <task>
   fuzz [--seconds N] [TARGET..]
                            Run the fuzz targets, all if none is named, for N seconds each (300); needs a nightly
                            toolchain and cargo-fuzz.
+  faults [--short] [--seconds N] [--seed N] [--forebay-only|--baseline-only] [F..]
+                           Run the fault scenarios, all if none is named, on real processes and a real Redis, on
+                           Forebay and on a baseline; print a table and write it to docs/faults.md. With --short a
+                           debug build, on Forebay alone, in minutes, and nothing is written.
   --help                   This text.";
