@@ -89,7 +89,10 @@ mod tests {
     fn a_number_means_all_of_its_scenarios_and_no_other() {
         let some = parse("F6 F1 --seed 7");
         assert_eq!(some.seed, 7);
-        assert_eq!(["F6a", "F6d", "F1", "F10", "F16"].map(|id| some.wants(id)), [true, true, true, false, false]);
+        assert_eq!(
+            ["F6a", "F6d", "F1", "F10", "F16"].map(|id| some.wants(id)),
+            [true, true, true, false, false]
+        );
         assert!(parse("--short").wants("F3"));
     }
 

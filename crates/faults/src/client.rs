@@ -124,12 +124,16 @@ mod tests {
 
     #[test]
     fn a_response_is_taken_when_it_is_whole() {
-        let whole = b"HTTP/1.1 200 OK\r\ncache-status: a\r\nCache-Status: f; hit\r\nContent-Length: 2\r\n\r\nhi";
+        let whole =
+            b"HTTP/1.1 200 OK\r\ncache-status: a\r\nCache-Status: f; hit\r\nContent-Length: 2\r\n\r\nhi";
         for cut in 0..whole.len() {
             assert!(take(&mut BytesMut::from(&whole[..cut])).unwrap().is_none());
         }
         let answer = take(&mut BytesMut::from(&whole[..])).unwrap().unwrap();
-        assert_eq!((answer.status, answer.field("cache-status"), &answer.body[..]), (200, "f; hit", &b"hi"[..]));
+        assert_eq!(
+            (answer.status, answer.field("cache-status"), &answer.body[..]),
+            (200, "f; hit", &b"hi"[..])
+        );
         assert!(take(&mut BytesMut::from(&b"HTTP/1.1 200 OK\r\n\r\n"[..])).is_err());
     }
 }

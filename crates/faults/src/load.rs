@@ -71,7 +71,10 @@ impl From {
             ("collapsed", Self::Flight),
             ("hit", Self::L1),
         ];
-        words.into_iter().find_map(|(word, from)| cache_status.contains(word).then_some(from)).unwrap_or(Self::Origin)
+        words
+            .into_iter()
+            .find_map(|(word, from)| cache_status.contains(word).then_some(from))
+            .unwrap_or(Self::Origin)
     }
 
     fn tier(self) -> Tier {
@@ -249,9 +252,11 @@ async fn write_all(writer: Writer, mut random: Random, pause: Duration, control:
             return collected;
         }
         let spared = control.spared.load(Ordering::SeqCst);
-        let free: Vec<usize> = (0..writer.admins.len()).filter(|number| spared & (1 << number) == 0).collect();
+        let free: Vec<usize> =
+            (0..writer.admins.len()).filter(|number| spared & (1 << number) == 0).collect();
         let Some(&issuer) = free.get(random.below(free.len())) else { continue };
-        let client = clients.entry(issuer).or_insert_with(|| Client::with_patience(writer.admins[issuer], PATIENCE));
+        let client =
+            clients.entry(issuer).or_insert_with(|| Client::with_patience(writer.admins[issuer], PATIENCE));
         collected.absorb(writer.write(client, What::draw(&mut random), issuer).await);
     }
 }

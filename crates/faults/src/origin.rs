@@ -157,7 +157,8 @@ pub(crate) fn version_in(path: &str, body: &[u8]) -> Option<u64> {
 fn body_of(path: &str, version: u64, length: usize) -> String {
     let mut body = format!("{path} {version} ");
     let first = path.bytes().map(u64::from).sum::<u64>() + version;
-    let filler = (0..length.saturating_sub(body.len()) as u64).map(|at| LETTERS[((first + at) % 26) as usize]);
+    let filler =
+        (0..length.saturating_sub(body.len()) as u64).map(|at| LETTERS[((first + at) % 26) as usize]);
     body.extend(filler.map(char::from));
     body
 }

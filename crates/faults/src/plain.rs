@@ -21,8 +21,8 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use fred::clients::Client as Redis;
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface, SetsInterface};
-use fred::types::Expiration;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy};
+use fred::types::{Expiration, RespVersion};
 use http::{StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -38,9 +38,15 @@ pub(crate) async fn serve(args: &[String]) -> Result<(), Error> {
     };
     let origin = setting("--origin")?.trim_start_matches("http://").parse()?;
     let cache = Plain::start(setting("--redis")?, origin).await?;
-    let (listener, admin) =
-        (TcpListener::bind(setting("--listen")?).await?, TcpListener::bind(setting("--admin-listen")?).await?);
-    println!("plain: listening on http://{}, admin on http://{}", listener.local_addr()?, admin.local_addr()?);
+    let (listener, admin) = (
+        TcpListener::bind(setting("--listen")?).await?,
+        TcpListener::bind(setting("--admin-listen")?).await?,
+    );
+    println!(
+        "plain: listening on http://{}, admin on http://{}",
+        listener.local_addr()?,
+        admin.local_addr()?
+    );
     let service = Router::new().fallback(answer).with_state(Arc::clone(&cache));
     let orders = Router::new()
         .route("/invalidate", post(invalidate))
@@ -67,7 +73,8 @@ struct Held {
 
 impl Plain {
     async fn start(url: &str, origin: SocketAddr) -> Result<Arc<Self>, Error> {
-        let performance = PerformanceConfig { default_command_timeout: TIMEOUT, ..PerformanceConfig::default() };
+        let performance =
+            PerformanceConfig { default_command_timeout: TIMEOUT, ..PerformanceConfig::default() };
         let connection = ConnectionConfig {
             connection_timeout: Duration::from_millis(500),
             max_command_attempts: 1,
@@ -76,8 +83,14 @@ impl Plain {
         let policy = ReconnectPolicy::new_constant(0, 50);
         let mut config = Config::from_url(url)?;
         config.fail_fast = true;
+        config.version = RespVersion::RESP3;
         let [redis, bus] = [(); 2].map(|()| {
-            Redis::new(config.clone(), Some(performance.clone()), Some(connection.clone()), Some(policy.clone()))
+            Redis::new(
+                config.clone(),
+                Some(performance.clone()),
+                Some(connection.clone()),
+                Some(policy.clone()),
+            )
         });
         drop([redis.connect(), bus.connect()]);
         redis.wait_for_connect().await?;
@@ -153,7 +166,9 @@ impl Plain {
 
     async fn store(&self, path: &str, tag: &str, body: &Bytes) -> Result<(), fred::error::Error> {
         let value = [tag.as_bytes(), b"\n", body].concat();
-        self.redis.set::<(), _, _>(path, Bytes::from(value), Some(Expiration::EX(REDIS_TTL)), None, false).await?;
+        self.redis
+            .set::<(), _, _>(path, Bytes::from(value), Some(Expiration::EX(REDIS_TTL)), None, false)
+            .await?;
         if tag.is_empty() { Ok(()) } else { self.redis.sadd(format!("tag {tag}"), path).await }
     }
 

@@ -22,8 +22,6 @@ pub(crate) enum System {
     Forebay(PathBuf),
     /// The baseline.
     Plain,
-    /// `forebay serve` without one mechanism of its protocol.
-    Mutant(PathBuf, String),
 }
 
 impl System {
@@ -31,7 +29,6 @@ impl System {
         match self {
             Self::Forebay(_) => "forebay",
             Self::Plain => "plain",
-            Self::Mutant(_, mechanism) => mechanism,
         }
     }
 
@@ -39,11 +36,6 @@ impl System {
         Ok(match self {
             Self::Forebay(binary) => Command::new(binary),
             Self::Plain => Command::new(std::env::current_exe()?),
-            Self::Mutant(binary, mechanism) => {
-                let mut command = Command::new(binary);
-                command.env("FOREBAY_MUTANT", mechanism);
-                command
-            }
         })
     }
 }
@@ -63,9 +55,6 @@ impl Instance {
         let mut command = system.command()?;
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FOREBAY_")) {
             command.env_remove(name);
-        }
-        if let System::Mutant(_, mechanism) = system {
-            command.env("FOREBAY_MUTANT", mechanism);
         }
         let verb = if *system == System::Plain { "plain" } else { "serve" };
         let log = scrap.file("log");
@@ -129,19 +118,12 @@ impl Instance {
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
-    /// The number under this name in its statistics, wherever in them.
-    pub(crate) async fn stat(&self, name: &str) -> io::Result<u64> {
-        let stats = self.ask("/stats").await?;
-        let value = stats.split_once(&format!("\"{name}\":")).map_or("", |(_, rest)| rest);
-        let number: String = value.chars().take_while(char::is_ascii_digit).collect();
-        number.parse().map_err(|_| io::Error::other(format!("no number {name} in {stats}")))
-    }
-
     /// The sum of a counter over all of its series for which `counts` is true.
     pub(crate) async fn metric(&self, name: &str, counts: impl Fn(&str) -> bool) -> io::Result<u64> {
         let metrics = self.ask("/metrics").await?;
         let series = metrics.lines().filter_map(|line| line.strip_prefix(name)?.split_once("} "));
-        let values = series.filter(|(labels, _)| counts(labels)).filter_map(|(_, value)| value.parse::<f64>().ok());
+        let values =
+            series.filter(|(labels, _)| counts(labels)).filter_map(|(_, value)| value.parse::<f64>().ok());
         Ok(values.sum::<f64>() as u64)
     }
 

@@ -109,7 +109,8 @@ impl Row {
 
     /// The line of a table in Markdown.
     pub(crate) fn line(&self) -> String {
-        let [before, during, after] = self.p99.map(|p99| p99.map_or("-".to_owned(), |p99| format!("{p99:.1}")));
+        let [before, during, after] =
+            self.p99.map(|p99| p99.map_or("-".to_owned(), |p99| format!("{p99:.1}")));
         let [l1, l2, origin] = self.from.map(|from| 100.0 * from as f64 / self.reads.max(1) as f64);
         let mut own = format!("L1 {l1:.0} %, L2 {l2:.0} %, origin {origin:.0} %");
         if self.unsynced > 0 {

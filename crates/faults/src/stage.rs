@@ -260,10 +260,13 @@ fn last_answers(samples: &[Sample], instance: usize, cut: Moment, healed: Moment
 }
 
 fn arguments(setting: &Setting, system: &System, origin: &Origin, redis: &str) -> Vec<String> {
-    let mut args = vec!["--origin".into(), format!("http://{}", origin.addr()), "--redis".into(), redis.into()];
+    let mut args =
+        vec!["--origin".into(), format!("http://{}", origin.addr()), "--redis".into(), redis.into()];
     if *system != System::Plain {
         let grace = format!("{}ms", setting.grace.as_millis());
-        args.extend(["--namespace", "faults", "--lease", "2s", "--partition-grace", &grace].map(str::to_owned));
+        args.extend(
+            ["--namespace", "faults", "--lease", "2s", "--partition-grace", &grace].map(str::to_owned),
+        );
         args.extend(setting.more.iter().map(|&more| more.to_owned()));
     }
     args

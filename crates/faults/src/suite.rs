@@ -21,7 +21,8 @@ pub(crate) enum Outcome {
 ///
 /// What the baseline does is shown and not asserted.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
-    let chosen: Vec<Scenario> = scenarios::all().into_iter().filter(|scenario| wanted(arguments, scenario)).collect();
+    let chosen: Vec<Scenario> =
+        scenarios::all().into_iter().filter(|scenario| wanted(arguments, scenario)).collect();
     if chosen.is_empty() {
         let ids: Vec<&str> = scenarios::all().iter().map(|scenario| scenario.id).collect();
         return Err(format!("no such scenario; there are {}", ids.join(", ")).into());

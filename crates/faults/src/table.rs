@@ -6,7 +6,13 @@ use std::path::Path;
 use crate::error::Error;
 
 /// Puts `lines` into the part of this name. A line stands in the place of the one with the same first `cells`, or at the end.
-pub(crate) fn update(file: &Path, part: &str, head: &str, lines: &[String], cells: usize) -> Result<(), Error> {
+pub(crate) fn update(
+    file: &Path,
+    part: &str,
+    head: &str,
+    lines: &[String],
+    cells: usize,
+) -> Result<(), Error> {
     let text = fs::read_to_string(file)?;
     let (begin, end) = (format!("<!-- {part} -->\n"), format!("<!-- /{part} -->\n"));
     let missing = || format!("{} has no part {part}", file.display());
@@ -21,7 +27,8 @@ pub(crate) fn update(file: &Path, part: &str, head: &str, lines: &[String], cell
         }
     }
     rows.sort_by_key(|row| order(row));
-    let body: String = head.lines().chain(rows.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
+    let body: String =
+        head.lines().chain(rows.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
     Ok(fs::write(file, [before, &begin, &body, &end, after].concat())?)
 }
 

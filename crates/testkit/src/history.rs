@@ -159,8 +159,12 @@ impl HistoryChecker {
         let bounds = bounds.into();
         let writes: HashMap<&str, ByVersion<'_>> =
             self.writes.iter().map(|(key, writes)| (key.as_str(), ByVersion::new(writes))).collect();
-        let mut verdict =
-            Verdict { reads: self.reads.len(), stale: vec![], behind: vec![], longest_behind: Duration::ZERO };
+        let mut verdict = Verdict {
+            reads: self.reads.len(),
+            stale: vec![],
+            behind: vec![],
+            longest_behind: Duration::ZERO,
+        };
         for read in &self.reads {
             let Some(writes) = writes.get(read.key.as_str()) else { continue };
             let missed = writes.missed(read);
@@ -330,8 +334,9 @@ mod tests {
     fn who_is_cut_off_and_says_so_has_the_grace_too() {
         let mut history = HistoryChecker::new();
         history.write(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
-        let read = |start| Read { key: "k".into(), version: 4, instance: 1, tier: Tier::Unsynced, start: at(start) };
-        [3_500, 6_001].map(|start| history.read(read(start)));
+        let read =
+            |start| Read { key: "k".into(), version: 4, instance: 1, tier: Tier::Unsynced, start: at(start) };
+        [3_500, 6_001].into_iter().for_each(|start| history.read(read(start)));
         assert_eq!(history.check(LEASE).stale.len(), 2);
         let verdict = history.check(Bounds { lease: LEASE, grace: Duration::from_secs(3) });
         assert_eq!((verdict.stale.len(), verdict.behind.len()), (1, 2));

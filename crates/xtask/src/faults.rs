@@ -1,6 +1,5 @@
 //! `cargo xtask faults`.
 
-use std::fs;
 use std::process::Command;
 
 use crate::redis;
@@ -38,9 +37,6 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = run::root().join("target").join(options.profile.folder());
     let mut suite = Command::new(folder.join("forebay-faults"));
     suite.args(&options.args).arg("--docs").arg(run::root().join("docs/faults.md"));
-    if options.args.iter().any(|arg| arg == "mutants") {
-        suite.arg("--mutants").arg(mutants()?);
-    }
     stage("faults", &mut suite)
 }
 
@@ -51,17 +47,6 @@ impl Profile {
             Self::Release => "release",
         }
     }
-}
-
-/// Builds the binary whose protocol can be told to leave out one of its mechanisms. It has a folder of its own, so that it is
-/// never taken for the other.
-fn mutants() -> Result<std::path::PathBuf, Failure> {
-    let folder = run::root().join("target/mutants");
-    fs::create_dir_all(&folder)?;
-    let mut build = cargo(["build", "--package", "forebay-cli", "--target-dir"]);
-    build.arg(&folder).env("RUSTFLAGS", "--cfg mutants");
-    stage("build with mutants", &mut build)?;
-    Ok(folder.join("debug/forebay"))
 }
 
 #[cfg(test)]

@@ -56,7 +56,11 @@ fn overflow(stage: &mut Stage) -> Acting<'_> {
         stage.redis.restart().await?;
         stage.heal();
         let synced = stage.synced().await?;
-        stage.note(format!("{} tags unconfirmed, {grown} MiB more, in sync {} ms after", ORDERS * 1000, ms(synced)));
+        stage.note(format!(
+            "{} tags unconfirmed, {grown} MiB more, in sync {} ms after",
+            ORDERS * 1000,
+            ms(synced)
+        ));
         Ok(())
     })
 }
@@ -127,9 +131,12 @@ fn explosion(stage: &mut Stage) -> Acting<'_> {
             urls += asked?;
         }
         let grown = stage.instances[0].resident()?.saturating_sub(resident) >> 20;
-        let series = stage.instances[0].ask("/metrics").await?.lines().filter(|line| !line.starts_with('#')).count();
+        let series =
+            stage.instances[0].ask("/metrics").await?.lines().filter(|line| !line.starts_with('#')).count();
         let redis = stage.info("used_memory").await? >> 20;
-        stage.note(format!("{urls} URLs, L1 16 MiB: {grown} MiB more in the process, Redis {redis} MiB, {series} series"));
+        stage.note(format!(
+            "{urls} URLs, L1 16 MiB: {grown} MiB more in the process, Redis {redis} MiB, {series} series"
+        ));
         Ok(())
     })
 }

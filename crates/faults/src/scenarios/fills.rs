@@ -97,7 +97,9 @@ fn flights(stage: &mut Stage) -> Acting<'_> {
             let asked = stage.origin.calls() - before;
             (rounds, most, calls) = (rounds + 1, most.max(asked), calls + asked);
         }
-        stage.note(format!("{rounds} rounds of {WAITERS}, {calls} calls of the origin (others' included), {most} at most"));
+        stage.note(format!(
+            "{rounds} rounds of {WAITERS}, {calls} calls of the origin (others' included), {most} at most"
+        ));
         Ok(())
     })
 }

@@ -78,7 +78,11 @@ fn frozen(stage: &mut Stage) -> Acting<'_> {
         stage.redis.cont()?;
         stage.heal();
         let synced = stage.synced().await?;
-        stage.note(format!("noticed by all after {} ms at most, in sync {} ms after", ms(noticed), ms(synced)));
+        stage.note(format!(
+            "noticed by all after {} ms at most, in sync {} ms after",
+            ms(noticed),
+            ms(synced)
+        ));
         Ok(())
     })
 }
@@ -116,7 +120,10 @@ fn flushed(stage: &mut Stage) -> Acting<'_> {
             lives.insert(life(stage).await?);
         }
         let rotations = lives.len() - 1;
-        stage.note(format!("6 losses, {rotations} new incarnations seen, in sync {} ms after at most", ms(slowest)));
+        stage.note(format!(
+            "6 losses, {rotations} new incarnations seen, in sync {} ms after at most",
+            ms(slowest)
+        ));
         Ok(())
     })
 }
