@@ -1,6 +1,7 @@
 //! Idents: what an invalidation names and what an entry answers to.
 //!
-//! Each entry carries a set of [`Idents`]: its namespace, its URL, its path, every prefix of that path, and its tags.
+//! Each entry carries a set of [`Idents`]: its namespace, its URL, its path, every prefix of that path, its tags, and
+//! the events that make it old.
 //! An invalidation names a [`Target`]; whatever carries the same [`Ident`] and is older is dead. Idents are keyed
 //! hashes, so neither L2 nor the bus ever sees a tag or a path in clear.
 //!
@@ -30,7 +31,7 @@ use crate::key::Secrets;
 pub const MAX_IDENTS: usize = 64;
 /// The most segments a path may have; a response to a deeper one is not stored.
 pub const MAX_SEGMENTS: usize = 16;
-/// The longest tag, in bytes.
+/// The longest tag, and the longest name of an event, in bytes.
 pub const MAX_TAG_LEN: usize = 256;
 
 const NAMESPACE: u8 = 0;
@@ -39,6 +40,7 @@ const URL: u8 = 2;
 const PATH: u8 = 3;
 const PREFIX: u8 = 4;
 const GROUP: u8 = 5;
+const EVENT: u8 = 6;
 
 /// The hash of something that can be invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +87,8 @@ impl fmt::Debug for Ident {
 pub enum TargetError {
     /// A tag is empty or longer than [`MAX_TAG_LEN`].
     Tag(String),
+    /// The name of an event is empty or longer than [`MAX_TAG_LEN`].
+    Event(String),
     /// A path or prefix does not begin with `/`, or holds a query or fragment.
     Path(String),
     /// A path has more than [`MAX_SEGMENTS`] segments.
@@ -99,6 +103,9 @@ impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag(tag) => write!(f, "tag {tag:?}: a tag has 1 to {MAX_TAG_LEN} bytes"),
+            Self::Event(event) => {
+                write!(f, "event {event:?}: the name of an event has 1 to {MAX_TAG_LEN} bytes")
+            }
             Self::Path(path) => {
                 write!(f, "path {path:?}: a path begins with `/` and has no `?` or `#`")
             }
@@ -121,6 +128,12 @@ impl std::error::Error for TargetError {}
 /// Entries that carry this tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag<S>(pub S);
+
+/// Entries that this event makes old. A name for something that happens, such as `deployment.update.42`, where a [`Tag`] is one
+/// for something that an entry holds: whoever announces it need not know what depends on it. An event and a tag of the same
+/// name have nothing to do with each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event<S>(pub S);
 
 /// Entries whose Cache-Groups names this group (RFC 9875). A group belongs to its origin: another authority's group of the
 /// same name is another one.
@@ -159,13 +172,15 @@ pub struct All;
 pub struct Soft<T>(pub T);
 
 /// One thing to invalidate, whatever its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Target {
     /// See [`All`].
     All,
     /// See [`Tag`].
     Tag(String),
+    /// See [`Event`].
+    Event(String),
     /// See [`Group`].
     Group {
         /// The authority.
@@ -192,6 +207,7 @@ impl Target {
         match self {
             Self::All => Ok(Ident::namespace(secrets)),
             Self::Tag(tag) => tag_ident(secrets, tag),
+            Self::Event(event) => event_ident(secrets, event),
             Self::Group { authority, name } => group_ident(secrets, authority, name),
             Self::Key(url) => {
                 let slash = url.find('/').ok_or_else(|| TargetError::Key(url.clone()))?;
@@ -213,6 +229,12 @@ impl Target {
 impl<S: Into<String>> From<Tag<S>> for Target {
     fn from(Tag(tag): Tag<S>) -> Self {
         Self::Tag(tag.into())
+    }
+}
+
+impl<S: Into<String>> From<Event<S>> for Target {
+    fn from(Event(event): Event<S>) -> Self {
+        Self::Event(event.into())
     }
 }
 
@@ -248,11 +270,11 @@ impl From<All> for Target {
 
 /// One target or several: what an invalidation takes.
 ///
-/// Implemented for each target, for arrays, vectors and slices of targets, for pairs and triples of different kinds, and for
+/// Implemented for each target, for arrays and vectors of targets, for pairs and triples of different kinds, and for
 /// [`Soft`] around any of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name something to invalidate",
-    label = "expected `Tag(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, several of them, or `Soft(..)` around them"
+    label = "expected `Tag(..)`, `Event(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, several of them, or `Soft(..)` around them"
 )]
 pub trait Targets {
     /// Appends the targets to `out`.
@@ -359,6 +381,14 @@ impl Idents {
         self.push(tag_ident(secrets, tag)?)
     }
 
+    /// Adds what this target names, so that invalidating it reaches the entry; what is there already is left out.
+    ///
+    /// # Errors
+    /// [`TargetError`] when no entry can carry such a name, or it is one too many.
+    pub fn target(&mut self, secrets: &Secrets, target: &Target) -> Result<(), TargetError> {
+        self.push(target.ident(secrets)?)
+    }
+
     /// Adds a group of an origin; one that is there already is left out.
     ///
     /// # Errors
@@ -394,6 +424,13 @@ fn tag_ident(secrets: &Secrets, tag: &str) -> Result<Ident, TargetError> {
         return Err(TargetError::Tag(tag.chars().take(64).collect()));
     }
     Ok(Ident(secrets.ident(TAG, &[tag.as_bytes()])))
+}
+
+fn event_ident(secrets: &Secrets, event: &str) -> Result<Ident, TargetError> {
+    if event.is_empty() || event.len() > MAX_TAG_LEN {
+        return Err(TargetError::Event(event.chars().take(64).collect()));
+    }
+    Ok(Ident(secrets.ident(EVENT, &[event.as_bytes()])))
 }
 
 fn group_ident(secrets: &Secrets, authority: &str, name: &str) -> Result<Ident, TargetError> {
@@ -474,12 +511,25 @@ mod tests {
     }
 
     #[test]
+    fn an_event_and_a_tag_of_the_same_name_have_nothing_to_do_with_each_other() {
+        let secrets = Secrets::new("t", None);
+        let mut idents = Idents::new(&secrets);
+        idents.target(&secrets, &Event("update.42").into()).unwrap();
+        let carried = |target: Target| idents.as_slice().contains(&target.ident(&secrets).unwrap());
+        assert!(carried(Event("update.42").into()));
+        assert!(!carried(Tag("update.42").into()));
+        assert!(!carried(Event("update.4").into()));
+    }
+
+    #[test]
     fn what_no_entry_can_carry_is_an_error_that_names_it() {
         let secrets = Secrets::new("t", None);
         let deep = "/x".repeat(MAX_SEGMENTS + 1);
         let error = |target: Target| target.ident(&secrets).unwrap_err().to_string();
         assert!(error(Tag("").into()).contains("1 to 256"));
         assert!(error(Tag("x".repeat(257)).into()).contains("1 to 256"));
+        assert!(error(Event("").into()).contains("event \"\": the name of an event has 1 to 256"));
+        assert!(error(Event("x".repeat(257)).into()).contains("1 to 256"));
         assert!(error(Path("articles").into()).contains("\"articles\""));
         assert!(error(Prefix("/a?b").into()).contains("no `?`"));
         assert!(error(Prefix(deep.as_str()).into()).contains("16 segments"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_core::coherence::Standing;
 use forebay_core::event::{Event, Names};
-use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
+use forebay_core::instance::{Instance, Settings};
 use forebay_core::key::Secrets;
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::L2;
@@ -22,6 +22,7 @@ use crate::duration::IntoDuration;
 use crate::error::{BuildError, DurationError, RouteError};
 use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
 use crate::hub::{Authority, Hub};
+use crate::invalidate::{Invalidate, Pending};
 use crate::route::RouteOptions;
 use crate::rules::Rules;
 use crate::stored::Kept;
@@ -98,6 +99,22 @@ impl Cache {
     ///
     /// A template whose parameter the path does not have invalidates the namespace, rather than nothing.
     ///
+    /// ```
+    /// # use forebay::Cache;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache = Cache::builder("shop").build().await?;
+    /// use axum::{Router, routing::{get, put}};
+    ///
+    /// let show = get(async || "a deployment").layer(cache.route().ttl("5m").on(["deployment.update.{id}"]));
+    /// let update = put(async || "updated")
+    ///     .layer(cache.invalidates(["deployments"]).events(["deployment.update.{id}"]));
+    /// let app: Router = Router::new().route("/deployments/{id}", show.merge(update));
+    /// # drop(app);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// When a template cannot be read, as [`try_invalidates`](Self::try_invalidates) would tell.
@@ -127,13 +144,14 @@ impl Cache {
     /// however many entries there are.
     ///
     /// ```
-    /// use forebay::{All, Cache, Path, Prefix, Tag};
+    /// use forebay::{All, Cache, Event, Path, Prefix, Tag};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
     /// # let cache = Cache::builder("shop").build().await?;
     /// cache.invalidate(Tag("article:42")).await?;
     /// cache.invalidate([Path("/articles"), Path("/feed")]).await?;
     /// cache.invalidate((Prefix("/articles"), Tag("authors"))).await?;
+    /// cache.invalidate(Event("deployment.update.42")).await?; // for whoever is `.on(["deployment.update.{id}"])`
     /// cache.invalidate(All).await?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
@@ -158,14 +176,19 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`InvalidateError::Target`] for a name that no entry can carry. [`InvalidateError::Unconfirmed`] when Redis did not confirm:
-    /// it has taken effect on this instance, and is sent again until Redis has it.
+    /// [`InvalidateError::Target`](crate::InvalidateError::Target) for a name that no entry can carry. In that case nothing has happened.
+    /// [`InvalidateError::Unconfirmed`](crate::InvalidateError::Unconfirmed) when Redis did not confirm: it has taken effect on this instance, and is sent again until Redis has it.
     ///
     /// # Cancel safety
     ///
     /// Once polled, it goes through even if the future is dropped.
-    pub async fn invalidate(&self, targets: impl Targets) -> Result<Receipt, InvalidateError> {
-        self.hub.tiers.instance().invalidate(targets).await
+    pub fn invalidate(&self, targets: impl Targets) -> Invalidate {
+        Invalidate::new(self.hub.tiers.instance(), targets)
+    }
+
+    /// Collects what a transaction changes, to be invalidated when it has committed. See [`Pending`].
+    pub fn pending(&self) -> Pending {
+        Pending::new(self.hub.tiers.instance())
     }
 
     /// What L1 holds: entries, and the sum of their weights in bytes. As of the last maintenance, at most a second ago.

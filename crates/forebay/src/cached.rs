@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use forebay_core::tag::{Event, Tag, Target};
+
 use crate::duration::IntoDuration;
 use crate::error::DurationError;
 
@@ -22,6 +24,10 @@ use crate::error::DurationError;
 ///     (Cached::ttl("2m").swr("1m").stale_if_error("1d"), "EUR 0.94")
 /// }
 ///
+/// async fn deployment() -> (Cached, &'static str) {
+///     (Cached::ttl("2m").on("deployment.update.42"), "a deployment")
+/// }
+///
 /// let mut response = http::Response::new("an article");
 /// response.extensions_mut().insert(Cached::ttl("2m").tag("article:42"));
 /// ```
@@ -31,7 +37,8 @@ pub struct Cached {
     pub(crate) ttl: Option<Duration>,
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
-    pub(crate) tags: Vec<String>,
+    /// Tags and events.
+    pub(crate) labels: Vec<Target>,
     pub(crate) error: Option<DurationError>,
 }
 
@@ -70,13 +77,19 @@ impl Cached {
 
     /// Adds a tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(tag.into());
+        self.labels.push(Tag(tag).into());
         self
     }
 
     /// Adds tags.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags.extend(tags.into_iter().map(Into::into));
+        self.labels.extend(tags.into_iter().map(|tag| Tag(tag).into()));
+        self
+    }
+
+    /// Adds an event that makes the response old, as [`Event`] announces it.
+    pub fn on(mut self, event: impl Into<String>) -> Self {
+        self.labels.push(Event(event).into());
         self
     }
 }

@@ -111,9 +111,9 @@ impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duration(error) => error.fmt(f),
-            Self::Template { template, problem } => write!(f, "tag template {template:?}: {problem}"),
+            Self::Template { template, problem } => write!(f, "template {template:?}: {problem}"),
             Self::UnknownName { template, name, path } => {
-                write!(f, "tag template {template:?}: the path {path:?} has no parameter `{name}`")
+                write!(f, "template {template:?}: the path {path:?} has no parameter `{name}`")
             }
             Self::Vary(name) => {
                 write!(

@@ -73,7 +73,7 @@
 //! * [`CacheLayer`], [`RouteLayer`], [`InvalidatesLayer`]: what services and routes are wrapped in.
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
-//! * [`Tag`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
+//! * [`Tag`], [`Event`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
 //! * [`Policy`]: every choice that HTTP leaves a cache.
 //!
 //! # Order of layers
@@ -100,6 +100,7 @@
 mod error;
 mod duration;
 mod template;
+mod labels;
 mod cached;
 mod variants;
 mod stored;
@@ -110,13 +111,14 @@ mod axum;
 mod http;
 #[cfg(feature = "chaos")]
 pub mod chaos;
+mod invalidate;
 mod cache;
 
 pub use forebay_core::coherence::Standing;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error};
-pub use forebay_core::tag::{All, Key, Path, Prefix, Soft, Tag, Target, Targets};
+pub use forebay_core::tag::{All, Event, Key, Path, Prefix, Soft, Tag, Target, TargetError, Targets};
 pub use forebay_core::time::{Clock, TimeSource};
 #[cfg(feature = "memory")]
 pub use forebay_memory as memory;
@@ -135,4 +137,5 @@ pub use self::http::{
     RouteLayer,
 };
 pub use self::hub::Authority;
+pub use self::invalidate::{Invalidate, Pending};
 pub use self::route::{Cookies, RouteOptions};

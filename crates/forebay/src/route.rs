@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::event::{Meters, Names};
+use forebay_core::tag::Target;
 use forebay_policy::profile::VaryNames;
 use forebay_policy::variant::VaryAllow;
 use http::HeaderName;
@@ -13,6 +14,7 @@ use http::request::Parts;
 
 use crate::duration::IntoDuration;
 use crate::error::RouteError;
+use crate::labels::{Labels, MissingName};
 use crate::template::{Params, Template};
 
 /// What a route says about caching. Every setting is optional; without any, the response's own fields decide.
@@ -37,7 +39,7 @@ pub struct RouteOptions {
     ttl: Option<Duration>,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
-    tags: Vec<Template>,
+    labels: Labels,
     vary: Vec<HeaderName>,
     query: Option<Arc<[Box<str>]>>,
     partition: Option<Arc<PartitionFn>>,
@@ -100,9 +102,19 @@ impl RouteOptions {
     /// Adds tags. `{name}` stands for a parameter of the path, as in `article:{id}`.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         for tag in tags {
-            match Template::parse(tag.as_ref()) {
-                Ok(tag) => self.tags.push(tag),
-                Err(error) => self.note(error),
+            if let Err(error) = self.labels.tag(tag.as_ref()) {
+                self.note(error);
+            }
+        }
+        self
+    }
+
+    /// Adds events that make the answers old, as [`Event`](crate::Event) announces them. `{name}` stands for a parameter of the
+    /// path, as in `deployment.update.{id}`.
+    pub fn on<T: AsRef<str>>(mut self, events: impl IntoIterator<Item = T>) -> Self {
+        for event in events {
+            if let Err(error) = self.labels.event(event.as_ref()) {
+                self.note(error);
             }
         }
         self
@@ -169,7 +181,8 @@ impl fmt::Debug for RouteOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouteOptions")
             .field("ttl", &self.ttl)
-            .field("tags", &self.tags.iter().map(Template::text).collect::<Vec<_>>())
+            .field("tags", &self.labels.tag_texts())
+            .field("events", &self.labels.event_texts())
             .field("vary", &self.vary)
             .field("query", &self.query)
             .field("partitioned", &self.partition.is_some())
@@ -193,7 +206,7 @@ pub(crate) struct Route {
     pub(crate) annotated: bool,
     pub(crate) meters: Meters,
     partition: Option<Arc<PartitionFn>>,
-    tags: Vec<Template>,
+    labels: Labels,
 }
 
 /// Whose entries a request may use.
@@ -232,7 +245,7 @@ impl Route {
             annotated: false,
             meters: Meters::new(names.clone(), label),
             partition: options.partition,
-            tags: options.tags,
+            labels: options.labels,
         }
     }
 
@@ -253,9 +266,9 @@ impl Route {
         }
     }
 
-    /// The route's tags for a request, or what is missing to make one.
-    pub(crate) fn tags(&self, params: &Params) -> Result<Vec<String>, MissingName> {
-        fill(&self.tags, params)
+    /// The route's tags and events for a request, or what is missing to make one.
+    pub(crate) fn labels(&self, params: &Params) -> Result<Vec<Target>, MissingName> {
+        self.labels.fill(params)
     }
 }
 
@@ -265,24 +278,7 @@ impl fmt::Debug for Route {
     }
 }
 
-/// A parameter that a template names and the path does not have.
-#[derive(Debug)]
-pub(crate) struct MissingName {
-    pub(crate) template: String,
-    pub(crate) name: String,
-}
-
-/// Fills templates.
-pub(crate) fn fill(templates: &[Template], params: &Params) -> Result<Vec<String>, MissingName> {
-    let fill = |template: &Template| {
-        template
-            .fill(params)
-            .map_err(|name| MissingName { template: template.text().into(), name: name.into() })
-    };
-    templates.iter().map(fill).collect()
-}
-
-/// The tag templates of some options, for the rules table to check against its pattern.
-pub(crate) fn templates(options: &RouteOptions) -> &[Template] {
-    &options.tags
+/// The templates of some options, for the rules table to check against its pattern.
+pub(crate) fn templates(options: &RouteOptions) -> impl Iterator<Item = &Template> {
+    options.labels.templates()
 }

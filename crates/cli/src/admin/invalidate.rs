@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use forebay::{All, InvalidateError, Key, Path, Prefix, Tag, Target};
+use forebay::{All, Event, InvalidateError, Key, Path, Prefix, Tag, Target};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use super::failure::Failure;
 #[serde(default, deny_unknown_fields)]
 struct Order {
     tags: Vec<String>,
+    events: Vec<String>,
     keys: Vec<String>,
     paths: Vec<String>,
     prefixes: Vec<String>,
@@ -36,24 +37,27 @@ impl Order {
             .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let wrong = |problem: String| Err(Failure::new(StatusCode::BAD_REQUEST, problem));
         match order.len() {
-            0 => wrong("nothing to invalidate: tags, keys, paths, prefixes or all is needed".to_owned()),
+            0 => wrong(
+                "nothing to invalidate: tags, events, keys, paths, prefixes or all is needed".to_owned(),
+            ),
             MAX_TARGETS.. => wrong(format!("at most {} targets at once", MAX_TARGETS - 1)),
             _ => Ok(order),
         }
     }
 
     fn len(&self) -> usize {
-        let named = self.tags.len() + self.keys.len() + self.paths.len() + self.prefixes.len();
-        named + usize::from(self.all)
+        let named = [&self.tags, &self.events, &self.keys, &self.paths, &self.prefixes];
+        named.into_iter().map(Vec::len).sum::<usize>() + usize::from(self.all)
     }
 
     fn targets(self) -> Vec<Target> {
         let tags = self.tags.into_iter().map(|tag| Tag(tag).into());
+        let events = self.events.into_iter().map(|event| Event(event).into());
         let keys = self.keys.into_iter().map(|key| Key(key).into());
         let paths = self.paths.into_iter().map(|path| Path(path).into());
         let prefixes = self.prefixes.into_iter().map(|prefix| Prefix(prefix).into());
         let all = self.all.then(|| All.into());
-        let targets = tags.chain(keys).chain(paths).chain(prefixes).chain(all);
+        let targets = tags.chain(events).chain(keys).chain(paths).chain(prefixes).chain(all);
         if self.soft {
             targets.map(|target| Target::Soft(Box::new(target))).collect()
         } else {

@@ -111,12 +111,13 @@ async fn a_broken_order_is_named_and_changes_nothing() {
     site.proxy.get("/").await;
     let many = format!(r#"{{"tags": ["x"{}]}}"#, r#","x""#.repeat(1000));
     let long = format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(257));
-    let cases: [(&str, u16, &str); 8] = [
+    let cases: [(&str, u16, &str); 9] = [
         ("", 400, "EOF while parsing"),
         ("{", 400, "EOF while parsing"),
-        ("{}", 400, "nothing to invalidate: tags, keys, paths, prefixes or all is needed"),
+        ("{}", 400, "nothing to invalidate: tags, events, keys, paths, prefixes or all is needed"),
         (r#"{"tag": ["x"]}"#, 400, "unknown field `tag`, expected one of"),
         (r#"{"tags": "x"}"#, 400, "invalid type: string"),
+        (r#"{"events": [""]}"#, 400, "the name of an event has 1 to 256 bytes"),
         (r#"{"paths": ["x"]}"#, 400, "a path begins with `/`"),
         (&many, 400, "at most 1000 targets at once"),
         (&long, 400, "a tag has 1 to 256 bytes"),

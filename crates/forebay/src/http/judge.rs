@@ -29,7 +29,8 @@ use super::scope::{Heard, Known, Scope, Used};
 use super::wanted::Wanted;
 use crate::axum::matched_path;
 use crate::cached::Cached;
-use crate::route::{MissingName, Route};
+use crate::labels::MissingName;
+use crate::route::Route;
 use crate::stored::{Kept, KeptResponse};
 use crate::template::Params;
 use crate::variants::{Admission, Variants};
@@ -226,7 +227,8 @@ impl Judge {
         }
     }
 
-    /// What invalidates the answer: its URL, its path and prefixes, the tags of its route, of its handler and of its fields.
+    /// What invalidates the answer: its URL, its path and prefixes, the tags and events of its route and its
+    /// handler, and the tags of its fields.
     pub(super) fn idents(
         &self,
         route: &Route,
@@ -235,14 +237,14 @@ impl Judge {
     ) -> Result<Idents, &'static str> {
         let hub = &self.wanted.hub;
         let secrets = &hub.tiers.instance().settings().secrets;
-        let routed = route.tags(&self.params).map_err(|missing| {
+        let routed = route.labels(&self.params).map_err(|missing| {
             let MissingName { template, name } = missing;
-            hub.report(format!("tag template {template:?}: the request's path has no parameter `{name}`"));
+            hub.report(format!("template {template:?}: the request's path has no parameter `{name}`"));
             "tag-template"
         })?;
         let mut idents = self.wanted.url_idents().map_err(|_| "path-too-deep")?;
-        for tag in routed.iter().chain(&cached.tags) {
-            idents.tag(secrets, tag).map_err(|error| {
+        for label in routed.iter().chain(&cached.labels) {
+            idents.target(secrets, label).map_err(|error| {
                 hub.report(error.to_string());
                 "tag"
             })?;

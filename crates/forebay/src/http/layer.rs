@@ -10,9 +10,9 @@ use super::service::{CacheService, InvalidatesService};
 use crate::duration::IntoDuration;
 use crate::error::RouteError;
 use crate::hub::Hub;
+use crate::labels::Labels;
 use crate::route::{Cookies, RouteOptions};
 use crate::rules::Rules;
-use crate::template::Template;
 use http::request::Parts;
 
 /// Caches the responses of what it wraps, as far as they say that they may be cached, or routes inside say so. Made by
@@ -84,6 +84,11 @@ impl RouteLayer {
         self.with(|options| options.tags(tags))
     }
 
+    /// See [`RouteOptions::on`].
+    pub fn on<T: AsRef<str>>(self, events: impl IntoIterator<Item = T>) -> Self {
+        self.with(|options| options.on(events))
+    }
+
     /// See [`RouteOptions::vary`].
     pub fn vary<T: AsRef<str>>(self, names: impl IntoIterator<Item = T>) -> Self {
         self.with(|options| options.vary(names))
@@ -142,13 +147,13 @@ impl fmt::Debug for RouteLayer {
     }
 }
 
-/// Invalidates tags when an unsafe request (POST, PUT, DELETE, ..) succeeds. Made by
+/// Invalidates tags, and announces events, when an unsafe request (POST, PUT, DELETE, ..) succeeds. Made by
 /// [`Cache::invalidates`](crate::Cache::invalidates).
 #[derive(Clone)]
 #[must_use = "a layer works when it is added to a service"]
 pub struct InvalidatesLayer {
     hub: Arc<Hub>,
-    tags: Arc<[Template]>,
+    labels: Arc<Labels>,
 }
 
 impl InvalidatesLayer {
@@ -157,8 +162,35 @@ impl InvalidatesLayer {
         hub: Arc<Hub>,
         tags: impl IntoIterator<Item = T>,
     ) -> Result<Self, RouteError> {
-        let tags = tags.into_iter().map(|tag| Template::parse(tag.as_ref())).collect::<Result<_, _>>()?;
-        Ok(Self { hub, tags })
+        let mut labels = Labels::default();
+        tags.into_iter().try_for_each(|tag| labels.tag(tag.as_ref()))?;
+        Ok(Self { hub, labels: Arc::new(labels) })
+    }
+
+    /// Announces these events as well. `{name}` stands for a parameter of the path.
+    ///
+    /// # Panics
+    ///
+    /// When a template cannot be read, as [`try_events`](Self::try_events) would tell.
+    #[track_caller]
+    pub fn events<T: AsRef<str>>(self, events: impl IntoIterator<Item = T>) -> Self {
+        match self.try_events(events) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same, for templates that are not known to be well-formed.
+    ///
+    /// # Errors
+    /// [`RouteError::Template`].
+    pub fn try_events<T: AsRef<str>>(
+        mut self,
+        events: impl IntoIterator<Item = T>,
+    ) -> Result<Self, RouteError> {
+        let labels = Arc::make_mut(&mut self.labels);
+        events.into_iter().try_for_each(|event| labels.event(event.as_ref()))?;
+        Ok(self)
     }
 }
 
@@ -166,13 +198,15 @@ impl<S> Layer<S> for InvalidatesLayer {
     type Service = InvalidatesService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        InvalidatesService::new(inner, Arc::clone(&self.hub), Arc::clone(&self.tags))
+        InvalidatesService::new(inner, Arc::clone(&self.hub), Arc::clone(&self.labels))
     }
 }
 
 impl fmt::Debug for InvalidatesLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tags: Vec<_> = self.tags.iter().map(Template::text).collect();
-        f.debug_struct("InvalidatesLayer").field("tags", &tags).finish_non_exhaustive()
+        f.debug_struct("InvalidatesLayer")
+            .field("tags", &self.labels.tag_texts())
+            .field("events", &self.labels.event_texts())
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_core::tag::{All, Tag};
+use forebay_core::tag::All;
 use forebay_policy::invalidate::{Invalidation, invalidation};
 use forebay_policy::reuse::Body as Content;
 use http::{Request, Response, request};
@@ -22,8 +22,7 @@ use super::said::{Outer, Wish, Word};
 use super::scope::Scope;
 use crate::axum::params;
 use crate::hub::Hub;
-use crate::route::fill;
-use crate::template::Template;
+use crate::labels::Labels;
 
 /// Answers from the cache what it may, and asks the inner service for the rest.
 ///
@@ -175,12 +174,12 @@ impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
 pub struct InvalidatesService<S> {
     inner: S,
     hub: Arc<Hub>,
-    tags: Arc<[Template]>,
+    labels: Arc<Labels>,
 }
 
 impl<S> InvalidatesService<S> {
-    pub(super) fn new(inner: S, hub: Arc<Hub>, tags: Arc<[Template]>) -> Self {
-        Self { inner, hub, tags }
+    pub(super) fn new(inner: S, hub: Arc<Hub>, labels: Arc<Labels>) -> Self {
+        Self { inner, hub, labels }
     }
 }
 
@@ -200,7 +199,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
-        let tags = fill(&self.tags, &params(&parts));
+        let targets = self.labels.fill(&params(&parts));
         let hub = Arc::clone(&self.hub);
         let answer = self.inner.call(Request::from_parts(parts, body));
         Box::pin(async move {
@@ -208,8 +207,8 @@ where
             if invalidation(&method, answer.status()) == Invalidation::Required {
                 let instance = hub.tiers.instance();
                 // Unconfirmed is queued; a name that cannot be made or carried takes the whole namespace with it.
-                let done = match tags {
-                    Ok(tags) => instance.invalidate(tags.into_iter().map(Tag).collect::<Vec<_>>()).await,
+                let done = match targets {
+                    Ok(targets) => instance.invalidate(targets).await,
                     Err(missing) => {
                         let (template, name) = (missing.template, missing.name);
                         tracing::error!(%template, %name, "no such path parameter: the whole namespace is invalidated");

@@ -9,6 +9,7 @@ mod support;
 mod annotations;
 mod body;
 mod builder;
+mod changes;
 mod directives;
 mod fallback;
 mod flight;
