@@ -60,6 +60,17 @@ pub struct Stamp {
     pub epoch: u64,
 }
 
+/// How sure a request has to be that nothing it is answered with was invalidated before it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Assurance {
+    /// As sure as the lease makes it: what others have invalidated is heard of soon.
+    #[default]
+    Bounded,
+    /// Certain: L2 is asked after the request has come. Where it does not answer, the origin is asked.
+    Strict,
+}
+
 /// When a value's age was zero, how long it is fresh from then on, and how long it is kept after that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {

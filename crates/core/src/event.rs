@@ -72,10 +72,12 @@ pub enum Op {
     Invalidate,
     /// Keeping in sync.
     Sync,
+    /// Asking about what is held in memory.
+    Attest,
 }
 
 impl Op {
-    const ALL: [Self; 4] = [Self::Lookup, Self::Store, Self::Invalidate, Self::Sync];
+    const ALL: [Self; 5] = [Self::Lookup, Self::Store, Self::Invalidate, Self::Sync, Self::Attest];
 
     /// The operation as a word for metrics.
     #[must_use]
@@ -85,6 +87,7 @@ impl Op {
             Self::Store => "store",
             Self::Invalidate => "invalidate",
             Self::Sync => "sync",
+            Self::Attest => "attest",
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::entry::{Entry, Stored};
+use crate::entry::{Assurance, Entry, Stored};
 use crate::event::Tier;
 use crate::seek::{Next, Origin, Seeker, Usage, Variant};
 use crate::tiers::{Absence, Fetched, Followed, Looked, Place, Probe, Tiers, land};
@@ -60,17 +60,19 @@ where
         let key = tiers.key(&canonical);
         let begun = tiers.begin();
         let (entry, tier, lead, grounds) = match tiers.join(key, begun, seeker) {
-            Place::Follow(follower) => match tiers.follow(follower, arrival, &mut patience).await {
-                Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
-                    return tiers.fall_back(entry);
+            Place::Follow(follower) => {
+                match tiers.follow(follower, arrival, seeker.assurance(), &mut patience).await {
+                    Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
+                        return tiers.fall_back(entry);
+                    }
+                    Followed::Shared(entry) | Followed::Failed(entry) => {
+                        (entry, Tier::Flight, None, tiers.local_grounds(tiers.begin()))
+                    }
+                    Followed::Again => continue,
+                    Followed::LookAgain => return Fetched::LookAgain(origin),
+                    Followed::Alone => break,
                 }
-                Followed::Shared(entry) | Followed::Failed(entry) => {
-                    (entry, Tier::Flight, None, tiers.local_grounds(tiers.begin()))
-                }
-                Followed::Again => continue,
-                Followed::LookAgain => return Fetched::LookAgain(origin),
-                Followed::Alone => break,
-            },
+            }
             Place::Ahead(lead) => match tiers.look(&canonical, key, begun, seeker).await {
                 Looked::Found(entry, tier, grounds) => (entry, tier, lead, grounds),
                 Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, None, origin).await,
@@ -104,6 +106,9 @@ where
 
 /// What a request that asks by itself has in L1 to be validated, or to fall back on.
 fn at_hand<V: Stored>(tiers: &Tiers<V>, canonical: &[u8], seeker: &impl Seeker<V>) -> Option<Arc<Entry<V>>> {
+    if seeker.assurance() == Assurance::Strict {
+        return None;
+    }
     let now = tiers.now();
     let (entry, _) = tiers.probe(canonical, tiers.key(canonical), now).ok()?;
     matches!(Next::of(seeker, &entry, now), Next::Ask).then_some(entry)

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
-use crate::entry::Stamp;
+use crate::entry::{Assurance, Stamp};
 use crate::key::Key;
 use crate::time::Moment;
 
@@ -52,6 +52,8 @@ pub struct Takeoff {
     pub stamp: Stamp,
     /// When that was. A stamp alone does not tell: what others have invalidated may not have been heard of yet.
     pub at: Moment,
+    /// How sure it has to be of what it brings.
+    pub assurance: Assurance,
 }
 
 /// How a flight ended.
@@ -254,7 +256,7 @@ mod tests {
     const KEY: Key = Key::from_bytes([7; 16]);
 
     fn at(epoch: u64) -> Takeoff {
-        Takeoff { stamp: Stamp { seq: 0, epoch }, at: Moment::default() }
+        Takeoff { stamp: Stamp { seq: 0, epoch }, ..Takeoff::default() }
     }
 
     fn lead(flights: &Flights<u32>, epoch: u64) -> Lead<u32> {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::entry::{Entry, Span, Stamp};
+use crate::entry::{Assurance, Entry, Span, Stamp};
 use crate::tag::Idents;
 use crate::time::Moment;
 
@@ -28,6 +28,11 @@ pub trait Seeker<V>: Sync {
 
     /// Whether this request may wait for another's answer, and others for its own.
     fn sharing(&self) -> Sharing;
+
+    /// How sure this request has to be that nothing it is answered with was invalidated before it came.
+    fn assurance(&self) -> Assurance {
+        Assurance::Bounded
+    }
 }
 
 /// Whether requests for the same key share one fetch.

@@ -74,6 +74,7 @@
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
 //! * [`Tag`], [`Event`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
+//! * [`Coherence`]: how sure a route's answers have to be.
 //! * [`Policy`]: every choice that HTTP leaves a cache.
 //!
 //! # Order of layers
@@ -138,4 +139,4 @@ pub use self::http::{
 };
 pub use self::hub::Authority;
 pub use self::invalidate::{Invalidate, Pending};
-pub use self::route::{Cookies, RouteOptions};
+pub use self::route::{Coherence, Cookies, RouteOptions};

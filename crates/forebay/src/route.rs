@@ -44,6 +44,7 @@ pub struct RouteOptions {
     query: Option<Arc<[Box<str>]>>,
     partition: Option<Arc<PartitionFn>>,
     cookies: Cookies,
+    coherence: Coherence,
     off: bool,
     error: Option<RouteError>,
 }
@@ -60,6 +61,19 @@ pub enum Cookies {
     Refuse,
     /// Cookies do not change the answers of this route.
     Ignore,
+}
+
+/// How sure a route's answers have to be that nothing in them was invalidated before they were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coherence {
+    /// What this instance has invalidated is never given again; what others have, no longer than it takes the message to
+    /// arrive, and never beyond the bounds of `lease` and `partition_grace`. An L1 hit asks nobody.
+    #[default]
+    Bounded,
+    /// What any instance has invalidated, and Redis has confirmed, is never given again, from that moment on. An L1 hit costs one
+    /// round trip to Redis, which reads no entry; without an answer from Redis the handler is asked.
+    Strict,
 }
 
 impl RouteOptions {
@@ -158,6 +172,20 @@ impl RouteOptions {
         self
     }
 
+    /// How sure answers have to be that nothing in them was invalidated before they were asked for. Default
+    /// [`Coherence::Bounded`].
+    ///
+    /// ```
+    /// use forebay::{Coherence, RouteOptions};
+    ///
+    /// let balance = RouteOptions::new().ttl("5m").tags(["account:{id}"]).coherence(Coherence::Strict);
+    /// assert!(balance.check().is_ok());
+    /// ```
+    pub fn coherence(mut self, coherence: Coherence) -> Self {
+        self.coherence = coherence;
+        self
+    }
+
     /// Nothing is looked up and nothing is stored.
     pub fn off(mut self) -> Self {
         self.off = true;
@@ -187,6 +215,7 @@ impl fmt::Debug for RouteOptions {
             .field("query", &self.query)
             .field("partitioned", &self.partition.is_some())
             .field("cookies", &self.cookies)
+            .field("coherence", &self.coherence)
             .field("off", &self.off)
             .finish_non_exhaustive()
     }
@@ -201,12 +230,33 @@ pub(crate) struct Route {
     pub(crate) vary_allow: VaryAllow,
     pub(crate) query: Option<Arc<[Box<str>]>>,
     pub(crate) cookies: Cookies,
-    pub(crate) off: bool,
+    pub(crate) mode: Mode,
     /// An inner layer stands on this route.
     pub(crate) annotated: bool,
     pub(crate) meters: Meters,
     partition: Option<Arc<PartitionFn>>,
     labels: Labels,
+}
+
+/// How the requests of a route are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In L1 first, which nobody is asked about.
+    Usual,
+    /// With L2's word on what L1 has.
+    Strict,
+    /// Not at all.
+    Off,
+}
+
+impl Mode {
+    fn of(options: &RouteOptions) -> Self {
+        match options.coherence {
+            _ if options.off || options.error.is_some() => Self::Off,
+            Coherence::Bounded => Self::Usual,
+            Coherence::Strict => Self::Strict,
+        }
+    }
 }
 
 /// Whose entries a request may use.
@@ -232,6 +282,7 @@ impl Route {
         if let Err(error) = options.check() {
             tracing::error!(route = label, %error, "this route is not cached");
         }
+        let mode = Mode::of(&options);
         let allow = options.vary.iter().cloned().fold(VaryAllow::of(vary), VaryAllow::with);
         Self {
             ttl: options.ttl.or(default_ttl),
@@ -241,7 +292,7 @@ impl Route {
             vary: options.vary,
             query: options.query,
             cookies: options.cookies,
-            off: options.off || options.error.is_some(),
+            mode,
             annotated: false,
             meters: Meters::new(names.clone(), label),
             partition: options.partition,
@@ -251,7 +302,7 @@ impl Route {
 
     /// Whether a request that was told apart from others as `used` says may be answered as this route says.
     pub(crate) fn keys_like(&self, used: &Self) -> bool {
-        self.off == used.off
+        self.mode == used.mode
             && self.query == used.query
             && self.vary == used.vary
             // Cookies that were minded though they need not be have cost a hit at most.

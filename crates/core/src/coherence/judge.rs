@@ -105,6 +105,50 @@ impl State {
         }
     }
 
+    /// Judges an entry of L1 by a position that L2 gave for `ticket`: has anything it answers to been invalidated up to there?
+    #[must_use]
+    pub fn judge_held(
+        &self,
+        ticket: Ticket,
+        position: Position,
+        stamp: Stamp,
+        idents: &[Ident],
+    ) -> FrameVerdict {
+        if !self.goes_on(ticket, position) || !self.admits(stamp, idents) {
+            FrameVerdict::Dead
+        } else if position.seq > self.applied && !self.lacks(Mechanism::ReachAtRead) {
+            FrameVerdict::AskLog
+        } else {
+            self.held(stamp, idents, None)
+        }
+    }
+
+    /// Judges an entry of L1 by what the log says of [`asked`](super::asked), after [`FrameVerdict::AskLog`].
+    #[must_use]
+    pub fn judge_held_scores(
+        &self,
+        ticket: Ticket,
+        stamp: Stamp,
+        idents: &[Ident],
+        scores: &Scores,
+    ) -> FrameVerdict {
+        let known = stamp.seq >= scores.floor && scores.seqs.len() == 2 * idents.len();
+        let alive = scores.seqs.iter().take(idents.len()).flatten().all(|seq| *seq <= stamp.seq);
+        if self.goes_on(ticket, scores.position) && known && alive && self.admits(stamp, idents) {
+            let soft = scores.seqs.iter().skip(idents.len()).flatten().filter(|seq| **seq > stamp.seq).min();
+            self.held(stamp, idents, soft.copied())
+        } else {
+            FrameVerdict::Dead
+        }
+    }
+
+    /// Whether `position`, given for `ticket`, is one of the log that the instance follows, and that log has lost nothing.
+    fn goes_on(&self, ticket: Ticket, position: Position) -> bool {
+        self.incarnation() == Some(position.incarnation)
+            && ticket.generation == self.generation
+            && position.seq >= ticket.highest
+    }
+
     /// Whether the instance itself knows of an invalidation after `stamp`, whatever L2 says.
     fn knows_better(&self, stamp: Seq, idents: &[Ident]) -> bool {
         let after = |ident| self.table.get(ident).is_some_and(|seq| seq > stamp);

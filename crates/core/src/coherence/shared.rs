@@ -189,6 +189,24 @@ impl Coherence {
         self.read().judge_scores(ticket, frame, idents, scores)
     }
 
+    /// See [`State::judge_held`].
+    #[must_use]
+    pub fn judge_held(&self, ticket: Ticket, at: Position, stamp: Stamp, idents: &[Ident]) -> FrameVerdict {
+        self.read().judge_held(ticket, at, stamp, idents)
+    }
+
+    /// See [`State::judge_held_scores`].
+    #[must_use]
+    pub fn judge_held_scores(
+        &self,
+        ticket: Ticket,
+        stamp: Stamp,
+        idents: &[Ident],
+        scores: &Scores,
+    ) -> FrameVerdict {
+        self.read().judge_held_scores(ticket, stamp, idents, scores)
+    }
+
     /// A ticket for an invalidation of this instance, with the number its sequence number has to exceed.
     #[must_use]
     pub fn ticket(&self, now: Moment) -> (Ticket, u64) {

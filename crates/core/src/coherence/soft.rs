@@ -32,6 +32,16 @@ impl State {
         confirmed.into_iter().chain(queued).min()
     }
 
+    /// That an entry of L1 which is valid may be used, as what it is by now. The log may know of a soft invalidation that is not
+    /// applied here yet.
+    pub(super) fn held(&self, stamp: Stamp, idents: &[Ident], in_log: Option<Seq>) -> FrameVerdict {
+        let in_log = in_log.map(|seq| self.moment_of(seq));
+        match self.expired_since(stamp, idents).into_iter().chain(in_log).min() {
+            Some(since) => FrameVerdict::Stale(stamp, since),
+            None => FrameVerdict::Valid(stamp),
+        }
+    }
+
     /// That a frame which is valid up to `stamp` may be used, as what it is by now.
     pub(super) fn usable(&self, frame: Seq, stamp: Stamp, idents: &[Ident]) -> FrameVerdict {
         // The epoch of the lookup is later than what is queued: that was asked for by `is_tainted`.

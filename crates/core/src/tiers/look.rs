@@ -1,9 +1,11 @@
 //! Looking in L2, and choosing between what the two tiers have.
 
-use super::outcome::{Grounds, Looked};
+use std::sync::Arc;
+
+use super::outcome::{Attestation, Grounds, Looked};
 use super::state::Tiers;
 use crate::coherence::{Begun, FrameVerdict, asked};
-use crate::entry::{Entry, Span, Stamp, Stored};
+use crate::entry::{Assurance, Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
 use crate::frame;
 use crate::instance::Remote;
@@ -22,8 +24,35 @@ impl<V: Stored> Tiers<V> {
         begun: Begun,
         seeker: &S,
     ) -> Looked<V> {
-        self.look_for(canonical, key, begun, |entry, now| !matches!(Next::of(seeker, entry, now), Next::Ask))
-            .await
+        let suffices = |entry: &_, now| !matches!(Next::of(seeker, entry, now), Next::Ask);
+        match seeker.assurance() {
+            Assurance::Bounded => self.look_for(canonical, key, begun, suffices).await,
+            Assurance::Strict => self.look_strictly(canonical, key, begun, seeker).await,
+        }
+    }
+
+    /// The same for a request that takes nothing from L1 without L2's word on it, and nothing at all where L2 is silent.
+    async fn look_strictly<S: Seeker<V>>(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        seeker: &S,
+    ) -> Looked<V> {
+        let (now, grounds) = (self.now(), self.local_grounds(begun));
+        let Ok((entry, _)) = self.probe(canonical, key, now) else {
+            return self.look_further(canonical, key, begun, None).await;
+        };
+        if matches!(Next::of(seeker, &entry, now), Next::Look(_)) {
+            // It only says where to look, and what is found there will be asked about.
+            return Looked::Found(entry, Tier::L1, grounds);
+        }
+        match (self.attest(&entry).await, Next::of(seeker, &entry, self.now())) {
+            (Attestation::Silent, _) => Looked::Nothing(grounds),
+            (Attestation::Refuted, _) => self.look_further(canonical, key, begun, None).await,
+            (Attestation::Valid, Next::Ask) => self.look_further(canonical, key, begun, Some(entry)).await,
+            (Attestation::Valid, _) => Looked::Found(entry, Tier::L1, grounds),
+        }
     }
 
     pub(super) async fn look_for(
@@ -34,12 +63,25 @@ impl<V: Stored> Tiers<V> {
         suffices: impl FnOnce(&Entry<V>, Moment) -> bool,
     ) -> Looked<V> {
         let now = self.now();
-        let grounds = self.local_grounds(begun);
         let here = self.probe(canonical, key, now).ok().map(|(entry, _)| entry);
         let here = match here {
-            Some(entry) if suffices(&entry, now) => return Looked::Found(entry, Tier::L1, grounds),
+            Some(entry) if suffices(&entry, now) => {
+                return Looked::Found(entry, Tier::L1, self.local_grounds(begun));
+            }
             here => here,
         };
+        self.look_further(canonical, key, begun, here).await
+    }
+
+    /// L2, beside what L1 has and does not suffice.
+    async fn look_further(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        here: Option<Arc<Entry<V>>>,
+    ) -> Looked<V> {
+        let grounds = self.local_grounds(begun);
         let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
         // Asking takes time, and an answer may have brought news.
         let here = here.filter(|entry| self.is_intact(entry));

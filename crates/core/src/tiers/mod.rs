@@ -4,6 +4,8 @@
 
 mod outcome;
 mod state;
+mod attest;
+mod follow;
 mod look;
 mod fill;
 mod refresh;

@@ -43,6 +43,8 @@ pub enum Absence {
     Lapsed,
     /// There is an answer, but not for this request.
     Barred,
+    /// There was an answer, and the request needs L2's word on it.
+    Unattested,
 }
 
 impl Absence {
@@ -73,6 +75,17 @@ pub(crate) struct Grounds {
     pub(super) stamp: Stamp,
     /// Without one, the fill is not offered to L2.
     pub(super) incarnation: Option<Incarnation>,
+}
+
+/// What L2 says of an entry that is held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attestation {
+    /// Nothing that it answers to was invalidated before L2 was asked.
+    Valid,
+    /// It has been invalidated, or L2's log is not the one that the instance follows.
+    Refuted,
+    /// L2 does not answer.
+    Silent,
 }
 
 pub(crate) enum Place<V> {

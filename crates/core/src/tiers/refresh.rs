@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::outcome::Looked;
 use super::state::Tiers;
 use crate::coherence::Begun;
-use crate::entry::{Entry, Stored};
+use crate::entry::{Assurance, Entry, Stored};
 use crate::event::{Event, Recorder, Refresh};
 use crate::flight::{Joined, Lead, Takeoff};
 use crate::key::Key;
@@ -33,7 +33,7 @@ impl<V: Stored> Tiers<V> {
         // Whoever asks by itself refreshes for all: nobody waits for a refresh, and one is enough.
         let flights = if seeker.sharing() == Sharing::Nested { &self.nested } else { &self.flights };
         let begun = self.instance.coherence.begin();
-        let now = Takeoff { stamp: begun.stamp, at: self.now() };
+        let now = Takeoff { stamp: begun.stamp, at: self.now(), assurance: Assurance::Bounded };
         match flights.join(key, now, |_| true) {
             Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
             Joined::Follow(_) => None,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::outcome::{Absence, Followed, Grounds, Place, Synced};
+use super::outcome::{Absence, Grounds, Place, Synced};
 use crate::coherence::{Begun, Serves};
 use crate::entry::{Entry, Stored};
 use crate::event::Event;
-use crate::flight::{Flights, Follower, Joined, Landing, Takeoff};
+use crate::flight::{Flights, Joined, Takeoff};
 use crate::instance::Instance;
 use crate::key::Key;
 use crate::l1::{L1, L1Settings};
@@ -106,7 +106,8 @@ impl<V: Stored> Tiers<V> {
             Sharing::Flight => &self.flights,
             Sharing::Nested => &self.nested,
         };
-        let now = Takeoff { stamp: begun.stamp, at: self.instance.settings.clock.now() };
+        let (at, assurance) = (self.now(), seeker.assurance());
+        let now = Takeoff { stamp: begun.stamp, at, assurance };
         let joined = flights.join(key, now, |began| {
             began.stamp.epoch == begun.stamp.epoch
                 || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
@@ -114,33 +115,6 @@ impl<V: Stored> Tiers<V> {
         match joined {
             Joined::Lead(lead) => Place::Ahead(Some(lead)),
             Joined::Follow(follower) => Place::Follow(follower),
-        }
-    }
-
-    /// Waits for the leader, and judges what it brings by when this request arrived: it is good if the leader began
-    /// later than that, or if nothing it answers to has been invalidated since the leader began.
-    pub(crate) async fn follow(
-        &self,
-        follower: Follower<Arc<Entry<V>>>,
-        arrival: Moment,
-        patience: &mut u32,
-    ) -> Followed<V> {
-        let began = follower.began();
-        let landing = tokio::time::timeout(self.instance.settings.flight_wait, follower.landing()).await;
-        let now = self.instance.settings.clock.now();
-        match landing {
-            Ok(Landing::Landed(entry)) => {
-                let serves = self.instance.coherence.serves(&entry, now);
-                let good = began.at > arrival || matches!(serves, Serves::Synced | Serves::Unsynced);
-                if good { Followed::Shared(entry) } else { Followed::Again }
-            }
-            Ok(Landing::Failed(entry)) if self.is_valid(&entry) => Followed::Failed(entry),
-            Ok(Landing::LookAgain) => Followed::LookAgain,
-            Ok(Landing::Abandoned) if *patience > 0 => {
-                *patience -= 1;
-                Followed::Again
-            }
-            Ok(Landing::Abandoned | Landing::Unshareable | Landing::Failed(_)) | Err(_) => Followed::Alone,
         }
     }
 

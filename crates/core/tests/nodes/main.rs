@@ -15,4 +15,5 @@ mod losses;
 mod schedules;
 mod soft;
 mod stale;
+mod strict;
 mod tiers;

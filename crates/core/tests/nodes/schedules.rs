@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use forebay_core::entry::Assurance;
 use forebay_core::l2::{L2Error, Notice};
 use forebay_core::seek::Usage;
 use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
@@ -28,6 +29,7 @@ fn careless(random: &mut Random) -> Manners {
         stale: [Usage::Answer, Usage::Refresh, Usage::Ask][random.below(3) as usize],
         failed: [Settles::Never, Settles::ForStale][random.below(2) as usize],
         origin: [Answers, Confirms, Confirms, Fails][random.below(4) as usize],
+        ..Manners::default()
     }
 }
 
@@ -40,8 +42,16 @@ fn forgetful(random: &mut Random) -> Manners {
     }
 }
 
-fn tier(from: From) -> Tier {
+/// The same, by requests of which every other one has to be sure: they share flights.
+fn mixed(random: &mut Random) -> Manners {
+    let assurance = [Assurance::Bounded, Assurance::Strict][random.below(2) as usize];
+    Manners { assurance, ..careless(random) }
+}
+
+fn tier(from: From, assurance: Assurance) -> Tier {
     match from {
+        // Whatever it comes from, L2 has given its word on it.
+        _ if assurance == Assurance::Strict => Tier::L2,
         From::L1 | From::Unsynced | From::Flight | From::Refreshing => Tier::L1,
         // An entry of L1 as good as of L2.
         From::Confirmed | From::Fallback => Tier::L1,
@@ -65,7 +75,8 @@ async fn read(
         let start = world.now();
         let (version, from) = node.request(key, None).await;
         if from != From::Failed {
-            let read = Read { key: key.into(), version, instance, tier: tier(from), start };
+            let read =
+                Read { key: key.into(), version, instance, tier: tier(from, node.manners.assurance), start };
             history.lock().unwrap().read(read);
         }
         pass(MS * random.below(20)).await;
@@ -179,6 +190,14 @@ async fn nor_does_one_with_a_grace_beyond_lease_and_grace() {
 async fn nor_do_confirmations_refreshes_and_fallbacks_bring_back_what_was_invalidated() {
     for seed in 0..SEEDS {
         let verdict = run(seed, Duration::ZERO, careless).await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_strict_request_ever_get_what_was_invalidated_before_it_came() {
+    for (seed, grace) in (0..SEEDS).flat_map(|seed| [(seed, Duration::ZERO), (SEEDS + seed, 3 * SECOND)]) {
+        let verdict = run(seed, grace, mixed).await;
         assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use forebay_core::entry::Seq;
+use forebay_core::entry::{Assurance, Seq};
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
@@ -15,7 +15,7 @@ use forebay_core::l2::{
 };
 use forebay_core::seek::Seeker;
 use forebay_core::tag::{Ident, Tag};
-use forebay_core::tiers::{Fetched, Probe, Synced, Tiers};
+use forebay_core::tiers::{Absence, Fetched, Probe, Synced, Tiers};
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::{MemoryL2, MemoryServer};
@@ -171,6 +171,9 @@ impl Node {
         let takes = Random(self.clock().now().as_nanos()).below(self.origin_takes + 1) * MS;
         let origin = Call { ask: ask.clone(), origin: self.origin.clone(), takes, clock: self.clock() };
         let absence = match self.look(&ask) {
+            Probe::Hit(..) | Probe::Refresh(..) if self.manners.assurance != Assurance::Bounded => {
+                Absence::Unattested
+            }
             Probe::Hit(entry, Synced::Yes) => return (entry.value.version, From::L1),
             Probe::Hit(entry, Synced::No) => return (entry.value.version, From::Unsynced),
             Probe::Refresh(entry, _) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_core::entry::{Encoded, Entry, Span, Stamp, Stored, Undecodable};
+use forebay_core::entry::{Assurance, Encoded, Entry, Span, Stamp, Stored, Undecodable};
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::Idents;
@@ -26,6 +26,7 @@ pub(crate) struct Manners {
     /// What it does with one when the origin fails.
     pub(crate) failed: Settles,
     pub(crate) origin: Conduct,
+    pub(crate) assurance: Assurance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Default for Manners {
             stale: Usage::Ask,
             failed: Settles::Never,
             origin: Conduct::Answers,
+            assurance: Assurance::Bounded,
         }
     }
 }
@@ -146,6 +148,10 @@ impl Seeker<Toy> for Ask {
 
     fn sharing(&self) -> Sharing {
         Sharing::Flight
+    }
+
+    fn assurance(&self) -> Assurance {
+        self.manners.assurance
     }
 }
 

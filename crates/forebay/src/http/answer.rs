@@ -171,7 +171,7 @@ pub(super) fn passed<B: Body>(hub: &Hub, response: Response<B>, note: Note) -> R
 
 pub(super) const fn forward(absence: Absence) -> Forward {
     match absence {
-        Absence::Unknown | Absence::Invalidated | Absence::Lapsed => Forward::UriMiss,
+        Absence::Unknown | Absence::Invalidated | Absence::Lapsed | Absence::Unattested => Forward::UriMiss,
         Absence::Variant => Forward::VaryMiss,
         Absence::Stale => Forward::Stale,
         Absence::Barred => Forward::Request,
@@ -186,5 +186,6 @@ pub(super) const fn absence_str(absence: Absence) -> &'static str {
         Absence::Invalidated => "invalidated",
         Absence::Lapsed => "unsynced",
         Absence::Barred => "credentials",
+        Absence::Unattested => "unattested",
     }
 }

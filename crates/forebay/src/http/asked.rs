@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forebay_core::entry::Assurance;
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::Sharing;
 use forebay_core::tiers::Absence;
@@ -23,7 +24,7 @@ use crate::route::{Cookies, Partition, Route};
 pub(super) struct Asked<'a> {
     pub(super) scope: &'a Scope,
     pub(super) route: &'a Arc<Route>,
-    known: Known,
+    pub(super) known: Known,
     pub(super) facts: RequestFacts,
     lookup: Lookup,
     filtered: Option<String>,
@@ -103,6 +104,7 @@ impl<'a> Asked<'a> {
             partition: self.partition.clone(),
             known,
             absence,
+            assurance: Assurance::Bounded,
             restarts: 0,
         }
     }

@@ -27,7 +27,7 @@ use super::said::Said;
 use super::scope::{Known, Scope};
 use super::verdict::Verdict;
 use crate::hub::Hub;
-use crate::route::Route;
+use crate::route::{Mode, Route};
 
 /// A request that may change something.
 pub(super) struct Unsafe {
@@ -56,7 +56,9 @@ impl Unsafe {
         let target = key::target(parts, None);
         let wanted = match hub.policy.post {
             // Where the key leaves out a part of the query, making one would take that out of the request, too.
-            Post::Store if parts.method == Method::POST && !route.off && route.query.is_none() => {
+            Post::Store
+                if parts.method == Method::POST && route.mode != Mode::Off && route.query.is_none() =>
+            {
                 let mut asked = Asked::new(scope, route, known, facts, Lookup::Fill);
                 let mut canonical = KeyEncoder::new();
                 let keyed = asked.make_key(parts, &mut canonical);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use forebay_core::entry::Entry;
+use forebay_core::entry::{Assurance, Entry};
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
 use forebay_core::key::KeyEncoder;
@@ -28,7 +28,7 @@ use super::said::Said;
 use super::scope::{Known, Scope};
 use super::wanted::{Client, Wanted};
 use crate::hub::Hub;
-use crate::route::Route;
+use crate::route::{Mode, Route};
 use crate::stored::Kept;
 
 /// What can be said of a request before anything is waited for.
@@ -57,15 +57,37 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
         Gate::Bypass(forward, reason) => return pass(scope, parts, &route, known, forward, reason.as_str()),
         _ => return pass(scope, parts, &route, known, Forward::Bypass, "unknown"),
     };
-    if route.off {
-        return pass(scope, parts, &route, known, Forward::Bypass, "off");
-    }
     let mut asked = Asked::new(scope, &route, known, facts, lookup);
+    if route.mode != Mode::Usual {
+        return begin_unusually(&mut asked, parts);
+    }
     let mut canonical = KeyEncoder::new();
     match asked.make_key(parts, &mut canonical) {
         Ok(()) => look(&asked, parts, canonical.bytes()),
         Err(keyless) => pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     }
+}
+
+/// The same on a route whose requests L1 alone may not answer.
+#[cold]
+fn begin_unusually<B: Body>(asked: &mut Asked<'_>, parts: &mut request::Parts) -> Begun<B> {
+    let (scope, route, known) = (asked.scope, asked.route, asked.known);
+    if route.mode == Mode::Off {
+        return pass(scope, parts, route, known, Forward::Bypass, "off");
+    }
+    let mut canonical = KeyEncoder::new();
+    if let Err(keyless) = asked.make_key(parts, &mut canonical) {
+        return pass(scope, parts, route, known, Forward::Bypass, keyless.as_str());
+    }
+    let (canonical, hub) = (canonical.bytes(), &*scope.hub);
+    let seeker = asked.seeking(parts, canonical);
+    let (variant, usage) = (|value: &_| seeker.variant(value), |entry: &_, now| seeker.usage(entry, now));
+    let absence = match lookup_l1(&hub.tiers, canonical, hub.now(), variant, usage) {
+        Probe::Miss(absence) => absence,
+        Probe::Hit(..) | Probe::Refresh(..) => Absence::Unattested,
+    };
+    let wanted = Wanted { assurance: Assurance::Strict, ..asked.to_wanted(parts, canonical, absence) };
+    Begun::Fetch(Box::new(wanted))
 }
 
 /// Looks into L1.
@@ -142,7 +164,7 @@ fn pass<B: Body>(
     forward: Forward,
     detail: &'static str,
 ) -> Begun<B> {
-    if route.off || !matches!(known, Known::Own | Known::Unannotated) {
+    if route.mode == Mode::Off || !matches!(known, Known::Own | Known::Unannotated) {
         scope.mark(parts, known, Said::default());
     }
     route.meters.miss(detail);

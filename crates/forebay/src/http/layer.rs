@@ -11,7 +11,7 @@ use crate::duration::IntoDuration;
 use crate::error::RouteError;
 use crate::hub::Hub;
 use crate::labels::Labels;
-use crate::route::{Cookies, RouteOptions};
+use crate::route::{Coherence, Cookies, RouteOptions};
 use crate::rules::Rules;
 use http::request::Parts;
 
@@ -110,6 +110,11 @@ impl RouteLayer {
     /// See [`RouteOptions::cookies`].
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(|options| options.cookies(cookies))
+    }
+
+    /// See [`RouteOptions::coherence`].
+    pub fn coherence(self, coherence: Coherence) -> Self {
+        self.with(|options| options.coherence(coherence))
     }
 
     /// See [`RouteOptions::off`].

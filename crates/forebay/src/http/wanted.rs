@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forebay_core::entry::Entry;
+use forebay_core::entry::{Assurance, Entry};
 use forebay_core::seek::{Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::{Idents, TargetError};
 use forebay_core::tiers::Absence;
@@ -37,6 +37,7 @@ pub(super) struct Wanted {
     pub(super) partition: Partition,
     pub(super) known: Known,
     pub(super) absence: Absence,
+    pub(super) assurance: Assurance,
     /// How often the request has started over.
     pub(super) restarts: u8,
     pub(super) authority: Box<str>,
@@ -110,6 +111,10 @@ impl Seeker<Kept> for Wanted {
 
     fn sharing(&self) -> Sharing {
         self.sharing
+    }
+
+    fn assurance(&self) -> Assurance {
+        self.assurance
     }
 }
 

@@ -27,6 +27,7 @@ mod ranges;
 mod refresh;
 mod responses;
 mod shared;
+mod strict;
 mod users;
 mod validation;
 mod validation_beside;
