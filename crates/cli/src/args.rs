@@ -66,6 +66,18 @@ pub(crate) struct Serve {
     /// How long memory is served beyond the lease while Redis cannot be reached; 0s for not at all [default: 30s]
     #[arg(long, env = "FOREBAY_PARTITION_GRACE", value_name = "TIME", hide_env_values = true)]
     partition_grace: Option<String>,
+    /// A request in the last stretch of a response's time has it fetched anew beside its answer, from this part of the time on, as in 0.8
+    #[arg(long, env = "FOREBAY_REFRESH_AHEAD", value_name = "PART", hide_env_values = true)]
+    refresh_ahead: Option<String>,
+    /// The same by chance, the likelier the longer the origin took: 1 weighs that as it is, more is earlier
+    #[arg(long, env = "FOREBAY_REFRESH_EARLY", value_name = "WEIGHT", hide_env_values = true)]
+    refresh_early: Option<String>,
+    /// Responses are fresh for up to this part less than they say, so that they do not expire together, as in 0.1
+    #[arg(long, env = "FOREBAY_JITTER", value_name = "PART", hide_env_values = true)]
+    jitter: Option<String>,
+    /// How long a 404 or 410 is fresh that does not say it itself; at most 1m [default: it is not stored]
+    #[arg(long, env = "FOREBAY_NEGATIVE_TTL", value_name = "TIME", hide_env_values = true)]
+    negative_ttl: Option<String>,
     /// A response that sets a cookie: refuse (is not stored), strip (is stored without it), store (everybody gets it) [default: refuse]
     #[arg(long, env = "FOREBAY_SET_COOKIE", value_name = "CHOICE", hide_env_values = true)]
     set_cookie: Option<String>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::tag::Ident;
-use crate::time::Moment;
+use crate::time::{Moment, Random};
 
 /// A position in the invalidation log of a namespace: microseconds of Redis' clock, made strictly increasing.
 pub type Seq = u64;
@@ -80,6 +80,30 @@ pub struct Span {
     pub lifetime: Duration,
     /// How long beyond that it is kept.
     pub keep: Duration,
+    /// When it is fetched anew though it is fresh.
+    pub early: Early,
+}
+
+/// When a value is fetched anew while it is still fresh, so that nobody has to wait for it. The default is never.
+///
+/// It is the request that comes at the right time which does it, beside its answer. A value that nobody asks for is left to
+/// expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Early {
+    /// By whoever asks in the last stretch of its freshness, which is this long.
+    pub ahead: Duration,
+    /// By chance, the likelier the nearer the end: by a request that comes before the end by less than this times a draw from
+    /// the exponential distribution (XFetch: Vattani, Chierichetti, Lowenstein 2015). In proportion to what fetching
+    /// it costs.
+    pub spread: Duration,
+}
+
+impl Early {
+    /// Nobody who asks earlier than this before the end has to think of it.
+    fn window(&self, lifetime: Duration) -> Duration {
+        // What costs more to fetch than it lasts would be fetched without end.
+        self.ahead.max(self.spread.saturating_mul(LONGEST_DRAW).min(lifetime / 2))
+    }
 }
 
 /// A stored value and what it answers to.
@@ -98,7 +122,11 @@ pub struct Entry<V> {
     pub lifetime: Duration,
     /// How long beyond that it is kept: to be served stale where that is allowed, or to be validated.
     pub keep: Duration,
-    /// In nanoseconds: what a hit compares. `born` and `lifetime` in one, until a soft invalidation ends it sooner.
+    /// When it is fetched anew though it is fresh.
+    pub early: Early,
+    /// In nanoseconds: what a hit compares. The end of freshness, less what `early` takes.
+    quiet_until: AtomicU64,
+    /// In nanoseconds. `born` and `lifetime` in one, until a soft invalidation ends it sooner.
     fresh_until: AtomicU64,
     kept_until: Moment,
     checked: AtomicU64,
@@ -107,7 +135,8 @@ pub struct Entry<V> {
 impl<V> Entry<V> {
     /// An entry that no check has passed yet.
     pub fn new(value: V, canonical: &[u8], idents: &[Ident], stamp: Stamp, span: Span) -> Self {
-        let Span { born, lifetime, keep } = span;
+        let Span { born, lifetime, keep, early } = span;
+        let fresh_until = born.after(lifetime);
         Self {
             value,
             canonical: canonical.into(),
@@ -116,7 +145,9 @@ impl<V> Entry<V> {
             born,
             lifetime,
             keep,
-            fresh_until: AtomicU64::new(born.after(lifetime).as_nanos()),
+            early,
+            quiet_until: AtomicU64::new(fresh_until.before(early.window(lifetime)).as_nanos()),
+            fresh_until: AtomicU64::new(fresh_until.as_nanos()),
             kept_until: born.after(lifetime.saturating_add(keep)),
             checked: AtomicU64::new(NEVER_CHECKED),
         }
@@ -137,6 +168,7 @@ impl<V> Entry<V> {
     /// Ends the entry's freshness at `since`, if it has not ended sooner.
     pub(crate) fn expire(&self, since: Moment) {
         self.fresh_until.fetch_min(since.as_nanos(), Ordering::Relaxed);
+        self.quiet_until.fetch_min(since.as_nanos(), Ordering::Relaxed);
     }
 
     /// The entry's age.
@@ -144,6 +176,26 @@ impl<V> Entry<V> {
     #[must_use]
     pub fn age(&self, now: Moment) -> Duration {
         now.since(self.born)
+    }
+
+    /// Whether the entry answers whoever asks, without further ado: it is fresh, and it is not yet time to think of
+    /// fetching it anew.
+    #[inline]
+    #[must_use]
+    pub fn is_quiet(&self, now: Moment) -> bool {
+        now.as_nanos() < self.quiet_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request that asks now is the one to have it fetched anew, ahead of time. Draws anew for each.
+    #[cold]
+    #[must_use]
+    pub fn is_due(&self, now: Moment, chance: &Random) -> bool {
+        if self.is_quiet(now) {
+            return false;
+        }
+        let left = Moment::from_nanos(self.fresh_until.load(Ordering::Relaxed)).since(now);
+        let lead = self.early.spread.as_secs_f64() * chance.exponential();
+        left <= self.early.ahead || left.as_secs_f64() < lead
     }
 
     /// Whether the entry is fresh.
@@ -186,8 +238,74 @@ impl<V> fmt::Debug for Entry<V> {
     }
 }
 
+/// A draw beyond this comes up once in nine million times: what it would decide is left to the next request.
+const LONGEST_DRAW: u32 = 16;
 /// No epoch: epochs count from zero and never get here.
 const NEVER_CHECKED: u64 = u64::MAX;
 /// What an entry costs beside what is counted: about 315 bytes in L1's table, queues and timer, 65 of reference counts, and 200
 /// that the allocator adds to some twenty pieces. Measured over a full L1 with a heap profiler.
 const SLOT: usize = 576;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn entry(early: Early) -> Entry<()> {
+        let span = Span { born: Moment::default(), lifetime: 60 * SECOND, keep: Duration::ZERO, early };
+        Entry::new((), b"key", &[], Stamp::default(), span)
+    }
+
+    fn at(seconds: u32) -> Moment {
+        Moment::default().after(SECOND * seconds)
+    }
+
+    #[test]
+    fn what_says_nothing_of_it_is_quiet_for_as_long_as_it_is_fresh() {
+        let (entry, chance) = (entry(Early::default()), Random::seeded(1));
+        assert!(entry.is_quiet(at(59)) && !entry.is_quiet(at(60)));
+        assert!((0..60).all(|second| !entry.is_due(at(second), &chance)));
+    }
+
+    #[test]
+    fn the_last_stretch_is_everybody_s() {
+        let entry = entry(Early { ahead: 12 * SECOND, spread: Duration::ZERO });
+        for (second, due) in [(0, false), (47, false), (48, true), (59, true)] {
+            assert_eq!(
+                (entry.is_quiet(at(second)), entry.is_due(at(second), &Random::seeded(1))),
+                (!due, due)
+            );
+        }
+    }
+
+    #[test]
+    fn chance_favours_the_end_and_what_is_dear() {
+        let often = |spread: u32, second: u32| {
+            let (entry, chance) =
+                (entry(Early { ahead: Duration::ZERO, spread: SECOND * spread }), Random::seeded(1));
+            (0..10_000).filter(|_| entry.is_due(at(second), &chance)).count()
+        };
+        // exp(-left / spread) of them.
+        for (spread, second, expected) in
+            [(1, 59, 3679), (1, 58, 1353), (1, 55, 67), (2, 56, 1353), (4, 58, 6065)]
+        {
+            assert!(
+                often(spread, second).abs_diff(expected) < 200,
+                "{spread} {second}: {}",
+                often(spread, second)
+            );
+        }
+        assert_eq!(often(1, 43), 0, "nobody draws yet");
+        assert_eq!(often(100, 29), 0, "what costs more than it lasts is left alone for half of its time");
+    }
+
+    #[test]
+    fn no_number_of_another_instance_is_too_large() {
+        for early in [Duration::MAX, SECOND].map(|spread| Early { ahead: Duration::MAX, spread }) {
+            assert!(entry(early).is_due(at(1), &Random::seeded(1)));
+        }
+        let entry = entry(Early { ahead: Duration::ZERO, spread: Duration::MAX });
+        assert!(entry.is_due(at(59), &Random::seeded(1)));
+    }
+}

@@ -34,6 +34,8 @@ pub fn lookup_l1<V: Stored>(
     };
     match usage(&entry, now) {
         Usage::Answer => Probe::Hit(entry, synced),
+        Usage::Early if tiers.is_due(&entry, now) => Probe::Refresh(entry, synced),
+        Usage::Early => Probe::Hit(entry, synced),
         Usage::Refresh => Probe::Refresh(entry, synced),
         Usage::Ask => Probe::Miss(Absence::Stale),
         Usage::Barred => Probe::Miss(Absence::Barred),
@@ -88,7 +90,11 @@ where
                 land(lead, &entry);
                 return Fetched::Cached(entry, tier);
             }
-            Next::Refresh => {
+            Next::Early if !tiers.is_due(&entry, tiers.now()) => {
+                land(lead, &entry);
+                return Fetched::Cached(entry, tier);
+            }
+            Next::Early | Next::Refresh => {
                 land(lead, &entry);
                 tiers.refresh_beside(seeker, &entry, origin);
                 return Fetched::Cached(entry, tier);
@@ -157,7 +163,7 @@ mod tests {
         let tiers = Tiers::new(Arc::new(instance), L1Settings::default());
         let now = tiers.instance().settings.clock.now();
         let entry = |canonical| {
-            let span = Span { born: now, lifetime: Duration::from_secs(60), keep: Duration::ZERO };
+            let span = Span { born: now, lifetime: Duration::from_secs(60), ..Span::default() };
             Entry::new(Text("ann"), canonical, &[], Stamp::default(), span)
         };
         let look =

@@ -23,7 +23,7 @@
 //! use std::time::{Duration, UNIX_EPOCH};
 //!
 //! use bytes::Bytes;
-//! use forebay_core::entry::Encoded;
+//! use forebay_core::entry::{Early, Encoded};
 //! use forebay_core::frame::{self, FrameError, Header};
 //! use forebay_core::key::Secrets;
 //! use forebay_core::l2::Incarnation;
@@ -37,6 +37,7 @@
 //!     born: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
 //!     lifetime: Duration::from_secs(60),
 //!     keep: Duration::from_secs(3600),
+//!     early: Early::default(),
 //! };
 //! let value = Encoded { meta: Bytes::from_static(b"status and headers"), body: Bytes::from_static(b"hello") };
 //!
@@ -54,7 +55,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::entry::{Encoded, Seq};
+use crate::entry::{Early, Encoded, Seq};
 use crate::key::Secrets;
 use crate::l2::Incarnation;
 use crate::tag::{Ident, MAX_IDENTS};
@@ -77,6 +78,8 @@ pub struct Header {
     pub lifetime: Duration,
     /// How long it is kept beyond that; kept to the millisecond.
     pub keep: Duration,
+    /// When it is fetched anew though it is fresh; kept to the millisecond.
+    pub early: Early,
 }
 
 /// Why bytes are no frame, or a value makes none.
@@ -155,6 +158,8 @@ pub fn encode(
         born: millis(header.born.duration_since(UNIX_EPOCH).unwrap_or_default()),
         lifetime: millis(header.lifetime),
         keep: millis(header.keep),
+        ahead: millis(header.early.ahead),
+        spread: millis(header.early.spread),
         value: serde_bytes::Bytes::new(&value.meta),
     };
     let most = HEAD + META_ROOM + idents.len() + value.meta.len() + CHECKSUM;
@@ -256,6 +261,12 @@ struct Meta<'a> {
     lifetime: u64,
     /// Milliseconds.
     keep: u64,
+    /// Milliseconds; left out where it is zero.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    ahead: u64,
+    /// Milliseconds; left out where it is zero.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    spread: u64,
     #[serde(borrow)]
     value: &'a serde_bytes::Bytes,
 }
@@ -285,8 +296,16 @@ impl<'a> Meta<'a> {
             born,
             lifetime: Duration::from_millis(self.lifetime),
             keep: Duration::from_millis(self.keep),
+            early: Early {
+                ahead: Duration::from_millis(self.ahead),
+                spread: Duration::from_millis(self.spread),
+            },
         })
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -301,7 +320,7 @@ const HEAD: usize = 10;
 /// The length of the checksum.
 const CHECKSUM: usize = 16;
 const IDENT: usize = 16;
-/// The description without idents and value: names, markers and numbers take at most 115 bytes.
-const META_ROOM: usize = 128;
+/// The description without idents and value: names, markers and numbers take at most 146 bytes.
+const META_ROOM: usize = 160;
 /// The description is one map deep; what a later version adds may be a little deeper.
 const MAX_DEPTH: usize = 8;

@@ -13,7 +13,7 @@ use crate::key::Secrets;
 use crate::l2::{Issued, L2, L2Error, Position};
 use crate::sync_task::SyncTask;
 use crate::tag::{TargetError, Targets};
-use crate::time::Clock;
+use crate::time::{Clock, Random};
 
 /// What an instance is made of.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Where time comes from.
     pub clock: Clock,
+    /// Where chance comes from.
+    pub chance: Random,
     /// How metrics are called.
     pub names: Names,
     /// The protocol's own settings.
@@ -46,6 +48,7 @@ impl Settings {
             coherence: coherence::Settings::new(&secrets),
             secrets,
             clock: Clock::system(),
+            chance: Random::system(),
             names: Names::new("cache", namespace),
             flight_wait: Duration::from_secs(10),
             max_fill: Duration::from_secs(60),

@@ -64,6 +64,8 @@ pub enum Variant {
 pub enum Usage {
     /// It is the answer.
     Answer,
+    /// It is the answer. If its time has come ([`Entry::is_due`]), it is fetched anew beside that.
+    Early,
     /// It is the answer, and is fetched anew beside that.
     Refresh,
     /// The origin has to be asked, with the entry at hand: to be validated, or to fall back on.
@@ -77,6 +79,7 @@ pub(crate) enum Next {
     /// Looks under the key of its variant.
     Look(Box<[u8]>),
     Answer,
+    Early,
     Refresh,
     Ask,
     Barred,
@@ -91,6 +94,7 @@ impl Next {
         }
         match seeker.usage(entry, now) {
             Usage::Answer => Self::Answer,
+            Usage::Early => Self::Early,
             Usage::Refresh => Self::Refresh,
             Usage::Ask => Self::Ask,
             Usage::Barred => Self::Barred,

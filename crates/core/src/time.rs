@@ -15,6 +15,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// A point on a clock that never goes back and, on Linux, goes on while the machine is suspended.
@@ -136,6 +137,64 @@ fn system_now() -> Moment {
     Moment(nanos(START.elapsed()))
 }
 
+/// A source of chance, for spreading in time what would otherwise happen at once. Clones draw from the same source.
+///
+/// Not for secrets: whoever sees some draws can tell the others.
+///
+/// ```
+/// use forebay_core::time::Random;
+///
+/// let (chance, again) = (Random::seeded(7), Random::seeded(7));
+/// let draws: Vec<f64> = (0..100).map(|_| chance.unit()).collect();
+/// assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
+/// assert!((0..100).all(|n| again.unit() == draws[n]));
+/// ```
+#[derive(Clone)]
+pub struct Random(Arc<AtomicU64>);
+
+impl Random {
+    /// A source that nobody can foretell.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::seeded(RandomState::new().hash_one(0x5eed_u64))
+    }
+
+    /// A source whose draws follow from the seed alone.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seed)))
+    }
+
+    /// A number from zero on and below one, each as likely as the others. One atomic addition.
+    #[must_use]
+    pub fn unit(&self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number from zero on, the likelier the smaller: exponentially distributed, one on average, 36.7 at most.
+    #[must_use]
+    pub fn exponential(&self) -> f64 {
+        -(1.0 - self.unit()).ln()
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014): a counter whose bits are mixed, so that draws need no lock.
+    fn bits(&self) -> u64 {
+        let mut bits = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random")
+    }
+}
+
+/// The golden ratio of 64 bits.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Sixteen unpredictable bytes, seeded by the operating system.
 ///
 /// `RandomState` draws its keys from the system's random source; hashing a counter under two of them is enough
@@ -164,6 +223,14 @@ mod tests {
     fn the_system_s_clock_reaches_back_beyond_the_start_of_the_machine() {
         let (now, longest) = (Clock::system().now(), Duration::from_secs(1 << 31));
         assert_eq!(now.since(now.before(longest)), longest);
+    }
+
+    #[test]
+    fn draws_have_the_average_that_they_say() {
+        let chance = Random::seeded(1);
+        let average = |draw: &dyn Fn() -> f64| (0..10_000).map(|_| draw()).sum::<f64>() / 10_000.0;
+        assert!((average(&|| chance.unit()) - 0.5).abs() < 0.02);
+        assert!((average(&|| chance.exponential()) - 1.0).abs() < 0.05);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use forebay_core::entry::Encoded;
+use forebay_core::entry::{Early, Encoded};
 use forebay_core::frame::{self, FrameError, Header};
 use forebay_core::key::Secrets;
 use forebay_core::l2::Incarnation;
@@ -29,6 +29,7 @@ fn header() -> Header {
         born: UNIX_EPOCH + Duration::from_millis(1_763_712_000_123),
         lifetime: Duration::from_millis(60_500),
         keep: Duration::from_millis(3_600_000),
+        early: Early::default(),
     }
 }
 
@@ -285,6 +286,7 @@ proptest! {
         born in 0..1u64 << 45,
         lifetime in 0..1u64 << 45,
         keep in 0..1u64 << 45,
+        early in (0..1u64 << 45, 0..1u64 << 45),
         meta in prop::collection::vec(any::<u8>(), 0..600),
         body in prop::collection::vec(any::<u8>(), 0..4000),
     ) {
@@ -295,6 +297,7 @@ proptest! {
             born: UNIX_EPOCH + Duration::from_millis(born),
             lifetime: Duration::from_millis(lifetime),
             keep: Duration::from_millis(keep),
+            early: Early { ahead: Duration::from_millis(early.0), spread: Duration::from_millis(early.1) },
         };
         let value = Encoded { meta: meta.into(), body: body.into() };
         prop_assert_eq!(decode(&encode(&header, &value)), Ok((header, value)));

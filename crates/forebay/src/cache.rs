@@ -12,7 +12,7 @@ use forebay_core::l1::L1Settings;
 use forebay_core::l2::L2;
 use forebay_core::tag::Targets;
 use forebay_core::tiers::Tiers;
-use forebay_core::time::Clock;
+use forebay_core::time::{Clock, Random};
 use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
@@ -26,6 +26,7 @@ use crate::invalidate::{Invalidate, Pending};
 use crate::route::RouteOptions;
 use crate::rules::Rules;
 use crate::stored::Kept;
+use crate::upkeep::Upkeep;
 
 /// A handle to a cache: layers, annotations and invalidation hang off it. Cheap to clone; made once.
 ///
@@ -345,6 +346,7 @@ pub struct CacheBuilder {
     l2: Option<Shared>,
     secret: Option<Vec<u8>>,
     default_ttl: Option<Duration>,
+    upkeep: Upkeep,
     policy: Policy,
     authority: Authority,
     name: Option<String>,
@@ -353,6 +355,7 @@ pub struct CacheBuilder {
     partition_grace: Option<Duration>,
     flight_wait: Option<Duration>,
     clock: Clock,
+    chance: Random,
     #[cfg(feature = "chaos")]
     chaos: Option<Chaos>,
     error: Option<DurationError>,
@@ -366,6 +369,7 @@ impl CacheBuilder {
             l2: None,
             secret: None,
             default_ttl: None,
+            upkeep: Upkeep::new(),
             policy: Policy::default(),
             authority: Authority::default(),
             name: Some("forebay".into()),
@@ -374,6 +378,7 @@ impl CacheBuilder {
             partition_grace: None,
             flight_wait: None,
             clock: Clock::system(),
+            chance: Random::system(),
             #[cfg(feature = "chaos")]
             chaos: None,
             error: None,
@@ -403,6 +408,12 @@ impl CacheBuilder {
     /// not cached.
     pub fn default_ttl(mut self, ttl: impl IntoDuration) -> Self {
         self.default_ttl = self.duration("default_ttl", ttl);
+        self
+    }
+
+    /// How entries are kept fresh on routes that do not say it themselves. Default: nothing of it is done.
+    pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
+        self.upkeep = upkeep;
         self
     }
 
@@ -477,6 +488,12 @@ impl CacheBuilder {
         self
     }
 
+    /// Where the cache takes chance from. For tests; default one that nobody can foretell.
+    pub fn chance(mut self, chance: Random) -> Self {
+        self.chance = chance;
+        self
+    }
+
     /// Puts these faults between the cache and its L2. For tests of services.
     #[cfg(feature = "chaos")]
     pub fn chaos(mut self, chaos: &Chaos) -> Self {
@@ -503,7 +520,7 @@ impl CacheBuilder {
         let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, l2)), self.l1));
         tokio::spawn(keep_house(Arc::downgrade(&tiers)));
-        let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.policy, max_body);
+        let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.upkeep, self.policy, max_body);
         Ok(Cache { hub: Arc::new(hub) })
     }
 
@@ -511,6 +528,7 @@ impl CacheBuilder {
         if let Some(error) = self.error.take() {
             return Err(BuildError::Duration(error));
         }
+        self.upkeep.check().map_err(BuildError::Upkeep)?;
         let word = |text: &str, more: &[u8]| {
             let is = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(byte);
             (1..=64).contains(&text.len()) && text.as_bytes().iter().all(is)
@@ -525,6 +543,7 @@ impl CacheBuilder {
         let mut settings = Settings::new(&self.namespace, self.secret.as_deref());
         settings.names = Names::new(&self.metrics_prefix, &self.namespace);
         settings.clock = self.clock.clone();
+        settings.chance = self.chance.clone();
         let within = |setting, value: Option<Duration>, low, high, accepted| match value {
             Some(value) if !(low..=high).contains(&value) => Err(BuildError::Range {
                 setting,

@@ -27,6 +27,8 @@ pub enum BuildError {
         /// What it accepts.
         accepted: &'static str,
     },
+    /// How entries are kept fresh.
+    Upkeep(RouteError),
     /// Redis' address or settings.
     #[cfg(feature = "redis")]
     Redis(forebay_redis::ConfigError),
@@ -54,6 +56,7 @@ impl fmt::Display for BuildError {
             }
             Self::L1(error) => error.fmt(f),
             Self::Duration(error) => error.fmt(f),
+            Self::Upkeep(error) => error.fmt(f),
             Self::Range { setting, value, accepted } => write!(f, "{setting} of {value}: {accepted}"),
             #[cfg(feature = "redis")]
             Self::Redis(error) => error.fmt(f),
@@ -67,6 +70,7 @@ impl std::error::Error for BuildError {
         match self {
             Self::L1(error) => Some(error),
             Self::Duration(error) => Some(error),
+            Self::Upkeep(error) => Some(error),
             #[cfg(feature = "redis")]
             Self::Redis(error) => Some(error),
             _ => None,
@@ -98,6 +102,15 @@ pub enum RouteError {
     },
     /// A name that is no field name, or one that a key may not hold.
     Vary(String),
+    /// A setting outside of what it accepts.
+    Range {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it accepts.
+        accepted: &'static str,
+    },
     /// A path pattern of the rules table.
     Pattern {
         /// The pattern.
@@ -121,6 +134,7 @@ impl fmt::Display for RouteError {
                     "vary {name:?}: a request field's name is accepted, but not Authorization or Cookie (use vary_by)"
                 )
             }
+            Self::Range { setting, value, accepted } => write!(f, "{setting} of {value}: {accepted}"),
             Self::Pattern { pattern, problem } => write!(f, "rule for {pattern:?}: {problem}"),
         }
     }

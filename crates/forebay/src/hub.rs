@@ -14,6 +14,7 @@ use forebay_policy::status::CacheName;
 
 use crate::route::{Route, RouteOptions};
 use crate::stored::Kept;
+use crate::upkeep::Upkeep;
 
 /// Where the authority in a key comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(crate) struct Hub {
     pub(crate) name: Option<CacheName>,
     pub(crate) authority: Authority,
     pub(crate) default_ttl: Option<Duration>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) credentials: CredentialFields,
     pub(crate) policy: Policy,
     pub(crate) max_query: usize,
@@ -53,11 +55,12 @@ impl Hub {
         name: Option<CacheName>,
         authority: Authority,
         default_ttl: Option<Duration>,
+        upkeep: Upkeep,
         policy: Policy,
         max_body: usize,
     ) -> Self {
         let names = tiers.instance().recorder().names().clone();
-        let plain = Route::new(RouteOptions::new(), default_ttl, policy.vary, &names, UNNAMED);
+        let plain = Route::new(RouteOptions::new(), default_ttl, &upkeep, policy.vary, &names, UNNAMED);
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -65,6 +68,7 @@ impl Hub {
             name,
             authority,
             default_ttl,
+            upkeep,
             credentials: CredentialFields::default(),
             policy,
             max_query: 2048,
@@ -91,7 +95,7 @@ impl Hub {
 
     /// A route under `label`, with what holds for all.
     pub(crate) fn route(&self, options: RouteOptions, label: &str) -> Route {
-        Route::new(options, self.default_ttl, self.policy.vary, self.names(), label)
+        Route::new(options, self.default_ttl, &self.upkeep, self.policy.vary, self.names(), label)
     }
 
     /// The route of an annotation, under the path it was matched by.

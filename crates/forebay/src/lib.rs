@@ -73,6 +73,7 @@
 //! * [`CacheLayer`], [`RouteLayer`], [`InvalidatesLayer`]: what services and routes are wrapped in.
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
+//! * [`Upkeep`]: refreshing ahead of time, and what else keeps answers fresh.
 //! * [`Tag`], [`Event`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
 //! * [`Coherence`]: how sure a route's answers have to be.
 //! * [`Policy`]: every choice that HTTP leaves a cache.
@@ -100,6 +101,7 @@
 
 mod error;
 mod duration;
+mod upkeep;
 mod template;
 mod labels;
 mod cached;
@@ -120,7 +122,7 @@ pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error};
 pub use forebay_core::tag::{All, Event, Key, Path, Prefix, Soft, Tag, Target, TargetError, Targets};
-pub use forebay_core::time::{Clock, TimeSource};
+pub use forebay_core::time::{Clock, Random, TimeSource};
 #[cfg(feature = "memory")]
 pub use forebay_memory as memory;
 pub use forebay_policy::profile::{
@@ -140,3 +142,4 @@ pub use self::http::{
 pub use self::hub::Authority;
 pub use self::invalidate::{Invalidate, Pending};
 pub use self::route::{Coherence, Cookies, RouteOptions};
+pub use self::upkeep::Upkeep;

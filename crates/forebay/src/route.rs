@@ -16,6 +16,7 @@ use crate::duration::IntoDuration;
 use crate::error::RouteError;
 use crate::labels::{Labels, MissingName};
 use crate::template::{Params, Template};
+use crate::upkeep::Upkeep;
 
 /// What a route says about caching. Every setting is optional; without any, the response's own fields decide.
 ///
@@ -46,6 +47,7 @@ pub struct RouteOptions {
     cookies: Cookies,
     coherence: Coherence,
     off: bool,
+    upkeep: Upkeep,
     error: Option<RouteError>,
 }
 
@@ -111,6 +113,26 @@ impl RouteOptions {
             Err(error) => self.note(RouteError::Duration(error)),
         }
         self
+    }
+
+    /// See [`Upkeep::refresh_ahead`].
+    pub fn refresh_ahead(self, part: f64) -> Self {
+        self.keeping(|upkeep| upkeep.refresh_ahead(part))
+    }
+
+    /// See [`Upkeep::refresh_early`].
+    pub fn refresh_early(self, weight: f64) -> Self {
+        self.keeping(|upkeep| upkeep.refresh_early(weight))
+    }
+
+    /// See [`Upkeep::jitter`].
+    pub fn jitter(self, part: f64) -> Self {
+        self.keeping(|upkeep| upkeep.jitter(part))
+    }
+
+    /// See [`Upkeep::negative_ttl`].
+    pub fn negative_ttl(self, ttl: impl IntoDuration) -> Self {
+        self.keeping(|upkeep| upkeep.negative_ttl(ttl))
     }
 
     /// Adds tags. `{name}` stands for a parameter of the path, as in `article:{id}`.
@@ -197,7 +219,13 @@ impl RouteOptions {
     /// # Errors
     /// The first [`RouteError`].
     pub fn check(&self) -> Result<(), RouteError> {
-        self.error.clone().map_or(Ok(()), Err)
+        self.error.clone().map_or(Ok(()), Err)?;
+        self.upkeep.check()
+    }
+
+    fn keeping(mut self, change: impl FnOnce(Upkeep) -> Upkeep) -> Self {
+        self.upkeep = change(self.upkeep);
+        self
     }
 
     fn note(&mut self, error: RouteError) {
@@ -216,6 +244,7 @@ impl fmt::Debug for RouteOptions {
             .field("partitioned", &self.partition.is_some())
             .field("cookies", &self.cookies)
             .field("coherence", &self.coherence)
+            .field("upkeep", &self.upkeep)
             .field("off", &self.off)
             .finish_non_exhaustive()
     }
@@ -234,6 +263,7 @@ pub(crate) struct Route {
     /// An inner layer stands on this route.
     pub(crate) annotated: bool,
     pub(crate) meters: Meters,
+    pub(crate) upkeep: Upkeep,
     partition: Option<Arc<PartitionFn>>,
     labels: Labels,
 }
@@ -252,7 +282,7 @@ pub(crate) enum Mode {
 impl Mode {
     fn of(options: &RouteOptions) -> Self {
         match options.coherence {
-            _ if options.off || options.error.is_some() => Self::Off,
+            _ if options.off || options.check().is_err() => Self::Off,
             Coherence::Bounded => Self::Usual,
             Coherence::Strict => Self::Strict,
         }
@@ -275,6 +305,7 @@ impl Route {
     pub(crate) fn new(
         options: RouteOptions,
         default_ttl: Option<Duration>,
+        upkeep: &Upkeep,
         vary: VaryNames,
         names: &Names,
         label: &str,
@@ -293,6 +324,7 @@ impl Route {
             query: options.query,
             cookies: options.cookies,
             mode,
+            upkeep: options.upkeep.or(upkeep),
             annotated: false,
             meters: Meters::new(names.clone(), label),
             partition: options.partition,

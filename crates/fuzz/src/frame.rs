@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use forebay_core::entry::Encoded;
+use forebay_core::entry::{Early, Encoded};
 use forebay_core::frame::{FrameError, Header, VERSION, decode, encode};
 use forebay_core::key::Secrets;
 use forebay_core::l2::Incarnation;
@@ -93,6 +93,10 @@ fn made(data: &[u8]) -> (Header, Encoded, u16) {
         born: UNIX_EPOCH + Duration::from_millis(born >> 10),
         lifetime: Duration::from_millis(lifetime),
         keep: Duration::from_millis(keep),
+        early: Early {
+            ahead: Duration::from_millis(mixed >> 24 & 0xffff),
+            spread: Duration::from_millis(mixed >> 40),
+        },
     };
     let (meta, body) = rest.split_at(rest.len() / 2);
     let value = Encoded { meta: Bytes::copy_from_slice(meta), body: Bytes::copy_from_slice(body) };

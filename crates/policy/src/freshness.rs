@@ -33,7 +33,7 @@ use crate::profile::Heuristic;
 use crate::reason::Reason;
 use crate::syntax::MAX_SECONDS;
 
-/// The longest a route's TTL keeps a 404 or 410: what is missing now may soon be there.
+/// The longest that a route keeps a 404 or 410: what is missing now may soon be there.
 pub const NOT_FOUND_TTL: Duration = Duration::from_secs(60);
 
 /// Where a freshness lifetime came from.
@@ -94,6 +94,8 @@ pub struct Granted {
     pub handler: Option<Duration>,
     /// What the route, or the default, says about all of its responses. Applies where nothing else does.
     pub route: Option<Duration>,
+    /// The same, about answers that say there is nothing (404, 410). At most [`NOT_FOUND_TTL`].
+    pub negative: Option<Duration>,
     /// For how long past its freshness a response may answer while it is refreshed, says the handler or else the route.
     pub stale_while_revalidate: Option<Duration>,
     /// For how long past its freshness a response may answer instead of an error, says the handler or else the route.
@@ -245,14 +247,12 @@ pub fn assign(
     //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
     //# Otherwise, no explicit expiration time is present in the response. A heuristic freshness lifetime
     //# might be applicable; see Section 4.2.2.
-    let (freshness, source) = match (granted.handler, explicit, granted.route, guessed) {
+    let (freshness, source) = match (granted.handler, explicit, granted.by_route(status), guessed) {
         (Some(ttl), ..) => (ttl, Source::Handler),
         (None, Some(Explicit::CacheControl(lifetime)), ..) => (lifetime, Source::CacheControl),
         (None, Some(Explicit::Expires(lifetime)), ..) => (lifetime, Source::Expires),
-        (None, None, Some(ttl), None) => (route_ttl(ttl, status)?, Source::Route),
-        (None, None, Some(ttl), Some(guessed)) => {
-            route_ttl(ttl, status).map_or((guessed, Source::Heuristic), |ttl| (ttl, Source::Route))
-        }
+        (None, None, Some(Ok(ttl)), _) => (ttl, Source::Route),
+        (None, None, Some(Err(reason)), None) => return Err(reason),
         //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
         //# Otherwise, no explicit expiration time is present in the response. A heuristic freshness
         //# lifetime might be applicable; see Section 4.2.2.
@@ -262,17 +262,20 @@ pub fn assign(
         //# heuristic expiration time when an explicit time is not specified, employing algorithms that
         //# use other field values (such as the Last-Modified time) to estimate a plausible expiration
         //# time.
-        (None, None, None, Some(guessed)) => (guessed, Source::Heuristic),
+        (None, None, _, Some(guessed)) => (guessed, Source::Heuristic),
         (None, None, None, None) => return Err(Reason::NoFreshness),
     };
     Ok(Assigned { freshness: freshness.min(Duration::from_secs(u64::from(MAX_SECONDS))), source })
 }
 
-/// A route means its good answers; errors and empty answers are stored only where the response itself says so.
-fn route_ttl(ttl: Duration, status: StatusCode) -> Result<Duration, Reason> {
-    match status.as_u16() {
-        200 | 203 | 301 | 308 => Ok(ttl),
-        404 | 410 => Ok(ttl.min(NOT_FOUND_TTL)),
-        _ => Err(Reason::Status),
+impl Granted {
+    /// What the route gives to answers with this status code. A route means its good answers; errors and empty answers are
+    /// stored only where the response itself says so.
+    fn by_route(&self, status: StatusCode) -> Option<Result<Duration, Reason>> {
+        match status.as_u16() {
+            404 | 410 => self.negative.or(self.route).map(|ttl| Ok(ttl.min(NOT_FOUND_TTL))),
+            200 | 203 | 301 | 308 => self.route.map(Ok),
+            _ => self.route.map(|_| Err(Reason::Status)),
+        }
     }
 }

@@ -106,6 +106,20 @@ impl Lifetime {
         Self { windows, ..self }
     }
 
+    /// How long the response was still fresh when it arrived.
+    #[must_use]
+    pub const fn remaining(&self) -> Duration {
+        self.freshness.saturating_sub(self.initial_age)
+    }
+
+    /// With this part less of the time that is left of its freshness. What is fresh stays so, and nothing is fresh for longer
+    /// than it was said to be.
+    #[must_use]
+    pub fn shortened(self, part: f64) -> Self {
+        let taken = self.remaining().mul_f64(part.clamp(0.0, 0.99));
+        Self { freshness: self.freshness.saturating_sub(taken), ..self }
+    }
+
     /// Since when the response was stale when it arrived; `None` when it was fresh.
     const fn stale_on_arrival(&self) -> Option<Duration> {
         self.initial_age.checked_sub(self.freshness)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use forebay::{L1, Redis};
+use forebay::{L1, Redis, Upkeep};
 use forebay_policy::profile::{Policy, SetCookie};
 use http::HeaderName;
 use ipnet::IpNet;
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) namespace: String,
     pub(crate) profile: Profile,
     pub(crate) policy: Policy,
+    pub(crate) upkeep: Upkeep,
     pub(crate) l1: L1,
     pub(crate) lease: Option<Duration>,
     pub(crate) partition_grace: Option<Duration>,
@@ -71,6 +72,7 @@ impl Config {
             namespace: given.or("namespace", value::text, "default".to_owned())?,
             profile,
             policy: policy(&given, profile)?,
+            upkeep: upkeep(&given)?,
             l1: L1::bytes(given.or("l1-bytes", value::l1_size, 256 << 20)?),
             lease: given.parsed("lease", value::duration)?,
             partition_grace: given.parsed("partition-grace", value::duration)?,
@@ -104,6 +106,24 @@ fn policy(given: &Given<'_>, profile: Profile) -> Result<Policy, ConfigError> {
         policy.targeted = targeted;
     }
     Ok(policy)
+}
+
+/// How entries are kept fresh.
+fn upkeep(given: &Given<'_>) -> Result<Upkeep, ConfigError> {
+    let mut upkeep = Upkeep::new();
+    if let Some(part) = given.parsed("refresh-ahead", value::refresh_ahead)? {
+        upkeep = upkeep.refresh_ahead(part);
+    }
+    if let Some(weight) = given.parsed("refresh-early", value::refresh_early)? {
+        upkeep = upkeep.refresh_early(weight);
+    }
+    if let Some(part) = given.parsed("jitter", value::jitter)? {
+        upkeep = upkeep.jitter(part);
+    }
+    if let Some(ttl) = given.parsed("negative-ttl", value::negative_ttl)? {
+        upkeep = upkeep.negative_ttl(ttl);
+    }
+    Ok(upkeep)
 }
 
 /// The admin API: both of its settings, or none.
@@ -208,6 +228,7 @@ fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
         Value::Boolean(is) => Some(is.to_string()),
         Value::Array(members) => {
             let texts: Option<Vec<&str>> = members.iter().map(Value::as_str).collect();

@@ -1,6 +1,7 @@
 //! How the values of settings are read.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -166,6 +167,27 @@ fn members(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn duration(text: &str) -> Parsed<Duration> {
     let parsed = humantime::parse_duration(text).ok().filter(|duration| *duration <= LONGEST);
     parsed.ok_or_else(|| "a time such as 500ms, 2s, 5m or 1h is accepted, at most 365days".into())
+}
+
+pub(super) fn negative_ttl(text: &str) -> Parsed<Duration> {
+    let parsed = positive(text).ok().filter(|duration| *duration <= Duration::from_secs(60));
+    parsed.ok_or_else(|| "a time such as 10s or 1m is accepted, from 1ms to 1m".into())
+}
+
+pub(super) fn refresh_ahead(text: &str) -> Parsed<f64> {
+    number(text, 0.01..=1.0).ok_or_else(|| "a number from 0.01 to 1 is accepted, as in 0.8".into())
+}
+
+pub(super) fn refresh_early(text: &str) -> Parsed<f64> {
+    number(text, 0.0..=10.0).ok_or_else(|| "a number from 0 to 10 is accepted, as in 1.0".into())
+}
+
+pub(super) fn jitter(text: &str) -> Parsed<f64> {
+    number(text, 0.0..=0.5).ok_or_else(|| "a number from 0 to 0.5 is accepted, as in 0.1".into())
+}
+
+fn number(text: &str, range: RangeInclusive<f64>) -> Option<f64> {
+    text.parse().ok().filter(|number| range.contains(number))
 }
 
 pub(super) fn positive(text: &str) -> Parsed<Duration> {

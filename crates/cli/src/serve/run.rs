@@ -91,6 +91,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Error> {
 
 async fn cache(config: &Config) -> Result<Cache, Error> {
     let mut builder = Cache::builder(&config.namespace).l1(config.l1).policy(config.policy.clone());
+    builder = builder.upkeep(config.upkeep.clone());
     if let Some(redis) = &config.redis {
         builder = builder.l2(redis.clone());
     }

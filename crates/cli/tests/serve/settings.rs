@@ -27,6 +27,10 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
         ("--l1-bytes", "1GB", "a size such as 64MiB or 1GiB is accepted, 1MiB or more"),
         ("--lease", "2", time),
         ("--partition-grace", "soon", time),
+        ("--refresh-ahead", "1.1", "a number from 0.01 to 1 is accepted, as in 0.8"),
+        ("--refresh-early", "-1", "a number from 0 to 10 is accepted, as in 1.0"),
+        ("--jitter", "NaN", "a number from 0 to 0.5 is accepted, as in 0.1"),
+        ("--negative-ttl", "2m", "a time such as 10s or 1m is accepted, from 1ms to 1m"),
         ("--set-cookie", "keep", "refuse, strip or store is accepted"),
         ("--targeted", "a b", "field names are accepted, as in CDN-Cache-Control,Surrogate-Control"),
         (
@@ -127,16 +131,16 @@ async fn a_wrong_variable_is_called_by_its_name() {
 
 #[tokio::test]
 async fn a_wrong_file_is_one_line_that_names_it() {
-    let known = "listen, origin, redis, namespace, profile, l1-bytes, lease, partition-grace, set-cookie, \
-                 store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
+    let known = "listen, origin, redis, namespace, profile, l1-bytes, lease, partition-grace, refresh-ahead, refresh-early, \
+                 jitter, negative-ttl, set-cookie, store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
                  header-read-timeout, idle-timeout, origin-timeout, origin-idle-timeout, drain-timeout, admin-listen, \
                  admin-token-file, log";
     let time = "a time such as 500ms, 2s, 5m or 1h is accepted, at most 365days";
     let cases = [
         ("lease = 2", format!("lease in PATH \"2\": {time}")),
         (
-            "lease = 2.5",
-            "lease in PATH \"float\": a text, a number, true, false, or a list of texts is accepted"
+            "lease = 2026-11-21",
+            "lease in PATH \"datetime\": a text, a number, true, false, or a list of texts is accepted"
                 .to_owned(),
         ),
         ("leese = \"2s\"", format!("config file PATH: `leese` is no setting; accepted are {known}")),

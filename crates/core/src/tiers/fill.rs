@@ -177,6 +177,7 @@ impl<V: Stored> Tiers<V> {
             born: wall.checked_sub(age).unwrap_or(std::time::UNIX_EPOCH),
             lifetime: entry.lifetime,
             keep: entry.keep,
+            early: entry.early,
         };
         let frame = entry.value.encode().map_err(|error| error.0).and_then(|value| {
             frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.max_frame)

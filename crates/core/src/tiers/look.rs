@@ -7,7 +7,7 @@ use super::state::Tiers;
 use crate::coherence::{Begun, FrameVerdict, asked};
 use crate::entry::{Assurance, Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
-use crate::frame;
+use crate::frame::{self, Header};
 use crate::instance::Remote;
 use crate::key::Key;
 use crate::l2::{Lookup, Position};
@@ -160,8 +160,9 @@ impl<V: Stored> Tiers<V> {
         let value = V::decode(value)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.0)))
             .ok()?;
-        let span = Span { born: now.before(age), lifetime: header.lifetime, keep: header.keep };
-        let entry = Entry::new(value, canonical, &header.idents, stamp, span);
+        let Header { lifetime, keep, early, idents, .. } = header;
+        let span = Span { born: now.before(age), lifetime, keep, early };
+        let entry = Entry::new(value, canonical, &idents, stamp, span);
         if let Some(since) = expired {
             entry.expire(since);
         }

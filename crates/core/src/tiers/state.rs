@@ -49,6 +49,12 @@ impl<V: Stored> Tiers<V> {
         self.instance.settings.clock.now()
     }
 
+    /// Whether an entry that is fresh is to be fetched anew ahead of time by a request that comes now.
+    #[cold]
+    pub(crate) fn is_due(&self, entry: &Entry<V>, now: Moment) -> bool {
+        entry.is_due(now, &self.instance.settings.chance)
+    }
+
     /// To be called before a fill looks into L2.
     pub(crate) fn begin(&self) -> Begun {
         self.instance.coherence.begin()

@@ -28,7 +28,7 @@ impl<'a> Change<'a> {
 
     async fn stored(self, key: &str, receipt: Receipt) {
         let now = self.node.tiers.instance().settings().clock.now();
-        let span = Span { born: now, lifetime: Duration::from_secs(3600), keep: Duration::ZERO };
+        let span = Span { born: now, lifetime: Duration::from_secs(3600), ..Span::default() };
         let fill = answer(key, self.version, span);
         self.node.tiers.fill_after(self.before, receipt, async { vec![fill] }).await;
     }

@@ -9,6 +9,7 @@ mod toy;
 
 mod bounds;
 mod change;
+mod early;
 mod failures;
 mod guarantees;
 mod losses;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use forebay_core::entry::Assurance;
+use forebay_core::entry::{Assurance, Early};
 use forebay_core::l2::{L2Error, Notice};
 use forebay_core::seek::Usage;
 use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
@@ -26,6 +26,7 @@ fn careless(random: &mut Random) -> Manners {
     Manners {
         lifetime: [Duration::ZERO, 300 * MS, 3 * SECOND][random.below(3) as usize],
         keep: 20 * SECOND,
+        early: Early { ahead: 100 * MS, spread: 100 * MS },
         stale: [Usage::Answer, Usage::Refresh, Usage::Ask][random.below(3) as usize],
         failed: [Settles::Never, Settles::ForStale][random.below(2) as usize],
         origin: [Answers, Confirms, Confirms, Fails][random.below(4) as usize],
@@ -35,7 +36,7 @@ fn careless(random: &mut Random) -> Manners {
 
 /// The same, with fills that do not say what they were made from.
 fn forgetful(random: &mut Random) -> Manners {
-    let manners = careless(random);
+    let manners = Manners { early: Early::default(), ..careless(random) };
     match manners.origin {
         Conduct::Confirms => Manners { origin: Conduct::ConfirmsWithoutBasis, ..manners },
         _ => manners,

@@ -16,7 +16,7 @@ use forebay_core::l2::{
 use forebay_core::seek::Seeker;
 use forebay_core::tag::{Ident, Tag};
 use forebay_core::tiers::{Absence, Fetched, Probe, Synced, Tiers};
-use forebay_core::time::{Clock, Moment};
+use forebay_core::time::{self, Clock, Moment};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::{MemoryL2, MemoryServer};
 use forebay_testkit::origin::CountingOrigin;
@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) server: MemoryServer,
     pub(crate) origin: CountingOrigin,
     pub(crate) clock: Clock,
+    pub(crate) chance: time::Random,
 }
 
 impl World {
@@ -48,7 +49,8 @@ impl World {
     }
 
     pub(crate) fn on(server: MemoryServer) -> Self {
-        Self { server, origin: CountingOrigin::new(), clock: Clock::new(TokioClock::new()) }
+        let clock = Clock::new(TokioClock::new());
+        Self { server, origin: CountingOrigin::new(), clock, chance: time::Random::seeded(1) }
     }
 
     /// A node that has joined.
@@ -82,6 +84,7 @@ impl World {
     pub(crate) fn alone(&self) -> Node {
         let mut settings = Settings::new(NAMESPACE, None);
         settings.clock = self.clock.clone();
+        settings.chance = self.chance.clone();
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, None)), L1Settings::default()));
         let (l2, origin) = (self.server.client(), self.origin.clone());
         Node { tiers, l2, origin, origin_takes: 0, manners: Manners::default() }
@@ -90,6 +93,7 @@ impl World {
     pub(crate) fn start_over(&self, l2: &MemoryL2, line: Line, change: impl FnOnce(&mut Settings)) -> Node {
         let mut settings = Settings::new(NAMESPACE, None);
         settings.clock = self.clock.clone();
+        settings.chance = self.chance.clone();
         change(&mut settings);
         let instance = Arc::new(Instance::start(settings, Some(Arc::new(line))));
         let tiers = Arc::new(Tiers::new(instance, L1Settings::default()));

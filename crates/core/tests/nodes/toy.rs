@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_core::entry::{Assurance, Encoded, Entry, Span, Stamp, Stored, Undecodable};
+use forebay_core::entry::{Assurance, Early, Encoded, Entry, Span, Stamp, Stored, Undecodable};
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::Idents;
@@ -21,6 +21,8 @@ pub(crate) struct Manners {
     pub(crate) lifetime: Duration,
     /// How long it is kept after that.
     pub(crate) keep: Duration,
+    /// When it is fetched anew though it is fresh.
+    pub(crate) early: Early,
     /// What a request does with an answer that is stale.
     pub(crate) stale: Usage,
     /// What it does with one when the origin fails.
@@ -55,6 +57,7 @@ impl Default for Manners {
         Self {
             lifetime: Duration::from_secs(3600),
             keep: Duration::ZERO,
+            early: Early::default(),
             stale: Usage::Ask,
             failed: Settles::Never,
             origin: Conduct::Answers,
@@ -133,7 +136,7 @@ impl Seeker<Toy> for Ask {
     }
 
     fn usage(&self, entry: &Entry<Toy>, now: Moment) -> Usage {
-        if entry.is_fresh(now) { Usage::Answer } else { self.manners.stale }
+        if entry.is_fresh(now) { Usage::Early } else { self.manners.stale }
     }
 
     fn settles_for(&self, _: &Entry<Toy>, _: Moment) -> bool {
@@ -196,7 +199,7 @@ impl Call {
             None => (Kind::Answer, ask.canonical.clone(), None),
             Some(_) => (Kind::Variant, ask.own_variant().bytes().to_vec(), Some(ask.canonical.clone())),
         };
-        let Manners { lifetime, keep, origin: conduct, .. } = ask.manners;
+        let Manners { lifetime, keep, early, origin: conduct, .. } = ask.manners;
         let untagged = basis.is_some() && conduct == Conduct::ConfirmsUntagged;
         let fill = Fill {
             value: Toy { version, kind },
@@ -206,7 +209,7 @@ impl Call {
                 canonical: canonical.into(),
             }),
             idents: if untagged { Idents::new(&secrets()) } else { ask.idents() },
-            span: Span { born: clock.now(), lifetime, keep },
+            span: Span { born: clock.now(), lifetime, keep, early },
             basis,
             held: None,
         };

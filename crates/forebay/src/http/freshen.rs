@@ -150,7 +150,8 @@ impl Update<'_> {
         match (good, vary, idents) {
             (Ok((lifetime, _)), Ok(vary), Ok(idents)) => {
                 let response = kept(hub, piece, lifetime, vary);
-                let stored = Ok(fill(judge, entry, &response, idents, span(hub, lifetime)));
+                let span = span(hub, lifetime, judge.early(route, &lifetime));
+                let stored = Ok(fill(judge, entry, &response, idents, span));
                 Updated { response, age, stored }
             }
             (Err(reason), ..) | (_, Err(reason), _) | (.., Err(reason)) => {
@@ -191,7 +192,7 @@ fn staled(judge: &Judge, entry: &Entry<Kept>, had: &KeptResponse) -> Fill<Kept> 
     response.lifetime.windows.keep = had.lifetime.windows.keep;
     // However short it is kept: it has to take the place of what stands in L2.
     let keep = had.lifetime.windows.keep.max(Duration::from_secs(1));
-    let span = Span { born: judge.wanted.hub.now(), lifetime: Duration::ZERO, keep };
+    let span = Span { born: judge.wanted.hub.now(), keep, ..Span::default() };
     fill(judge, entry, &response, Idents::of(&entry.idents), span)
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use forebay_core::entry::Entry;
+use forebay_core::entry::{Early, Entry};
 use forebay_core::seek::Sharing;
 use forebay_core::tag::Idents;
+use forebay_core::time::Moment;
 use forebay_policy::age::{Times, initial_age};
 use forebay_policy::directives::RequestDirectives;
 use forebay_policy::facts::Fact;
@@ -51,6 +52,8 @@ pub(super) struct Judge {
     path: Option<Box<str>>,
     params: Params,
     requested: SystemTime,
+    /// The same moment, for how long the answer takes.
+    asked: Moment,
     /// The client's conditions were taken out of the request, and are evaluated on the answer.
     pub(super) conditions: bool,
     /// What there is, but has to be validated or is only a part.
@@ -96,6 +99,7 @@ impl Judge {
             path: matched_path(parts).map(Into::into),
             params: scope.params(parts),
             requested: wanted.hub.wall(),
+            asked: wanted.hub.now(),
             conditions: stripped || (stored.is_some() && wanted.facts.has(Fact::Conditional)),
             validates: stored.is_some(),
             usable,
@@ -156,17 +160,26 @@ impl Judge {
         let granted = Granted {
             handler: cached.ttl,
             route: route.ttl,
+            negative: route.upkeep.negative_ttl,
             stale_while_revalidate: cached.stale_while_revalidate.or(route.stale_while_revalidate),
             stale_if_error: cached.stale_if_error.or(route.stale_if_error),
         };
+        let chance = &hub.tiers.instance().settings().chance;
+        let jittered = |lifetime| route.upkeep.jittered(lifetime, chance);
         match storability(&exchange, granted, wanted.credentials, &hub.policy) {
-            Storability::Storable(lifetime) => Ok((lifetime, None)),
+            Storability::Storable(lifetime) => Ok((jittered(lifetime), None)),
             Storability::Partial(lifetime) => {
-                Ok((lifetime, Some(ContentRange::of(fields).ok_or("partial-content")?)))
+                Ok((jittered(lifetime), Some(ContentRange::of(fields).ok_or("partial-content")?)))
             }
             Storability::Unstorable(reason) => Err(reason.as_str()),
             _ => Err("unknown"),
         }
+    }
+
+    /// When an answer whose head is here is fetched anew. Its body may be as slow as the client that reads it, so what it costs is
+    /// taken to be what its head has taken.
+    pub(super) fn early(&self, route: &Route, lifetime: &Lifetime) -> Early {
+        route.upkeep.early(lifetime, self.wanted.hub.now().since(self.asked))
     }
 
     /// How old an answer with these fields is when it arrives.

@@ -79,6 +79,26 @@ impl RouteLayer {
         self.with(|options| options.stale_if_error(window))
     }
 
+    /// See [`Upkeep::refresh_ahead`](crate::Upkeep::refresh_ahead).
+    pub fn refresh_ahead(self, part: f64) -> Self {
+        self.with(|options| options.refresh_ahead(part))
+    }
+
+    /// See [`Upkeep::refresh_early`](crate::Upkeep::refresh_early).
+    pub fn refresh_early(self, weight: f64) -> Self {
+        self.with(|options| options.refresh_early(weight))
+    }
+
+    /// See [`Upkeep::jitter`](crate::Upkeep::jitter).
+    pub fn jitter(self, part: f64) -> Self {
+        self.with(|options| options.jitter(part))
+    }
+
+    /// See [`Upkeep::negative_ttl`](crate::Upkeep::negative_ttl).
+    pub fn negative_ttl(self, ttl: impl IntoDuration) -> Self {
+        self.with(|options| options.negative_ttl(ttl))
+    }
+
     /// See [`RouteOptions::tags`].
     pub fn tags<T: AsRef<str>>(self, tags: impl IntoIterator<Item = T>) -> Self {
         self.with(|options| options.tags(tags))

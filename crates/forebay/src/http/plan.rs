@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use forebay_core::entry::{Entry, Span};
+use forebay_core::entry::{Early, Entry, Span};
 use forebay_core::seek::{Fill, Marker};
 use forebay_core::tag::{Ident, Idents};
 use forebay_policy::fields::take_surrogate_fields;
@@ -27,6 +27,7 @@ use crate::variants::Variants;
 pub(super) struct Plan {
     pub(super) wanted: Arc<Wanted>,
     pub(super) lifetime: Lifetime,
+    pub(super) early: Early,
     pub(super) canonical: Box<[u8]>,
     pub(super) vary: Vary,
     pub(super) variants: Variants,
@@ -46,7 +47,7 @@ impl Plan {
         self: Box<Self>,
         whole: impl Future<Output = Option<Whole>>,
     ) -> Vec<Fill<Kept>> {
-        let span = span(&self.wanted.hub, self.lifetime);
+        let span = span(&self.wanted.hub, self.lifetime, self.early);
         let Some(Whole { bytes: body, held }) = whole.await else { return Vec::new() };
         //= https://www.rfc-editor.org/rfc/rfc9111#section-3.3
         //# A cache MUST NOT use an incomplete response to answer requests unless the response has been made complete,
@@ -82,9 +83,9 @@ pub(super) fn joined(stored: &[Ident], new: &Idents) -> Option<Idents> {
 }
 
 /// When an answer that arrives now was born, how long it is fresh and how long it is kept.
-pub(super) fn span(hub: &Hub, lifetime: Lifetime) -> Span {
+pub(super) fn span(hub: &Hub, lifetime: Lifetime, early: Early) -> Span {
     let born = hub.now().before(lifetime.initial_age);
-    Span { born, lifetime: lifetime.freshness, keep: lifetime.windows.keep }
+    Span { born, lifetime: lifetime.freshness, keep: lifetime.windows.keep, early }
 }
 
 /// What says under the primary key how answers vary, where they do.

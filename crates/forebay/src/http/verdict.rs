@@ -90,6 +90,7 @@ impl Judge {
             known: part.as_ref().and(self.usable.clone()),
             status: head.status,
             wanted: Arc::clone(&self.wanted),
+            early: self.early(route, &lifetime),
             lifetime,
             canonical,
             vary,

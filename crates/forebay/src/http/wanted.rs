@@ -159,14 +159,14 @@ impl Seeking<'_> {
             return Usage::Ask;
         }
         // What `reuse` would say, by one comparison.
-        if self.client.is_none() && entry.is_fresh(now) {
+        if self.client.is_none() && entry.is_quiet(now) {
             return Usage::Answer;
         }
         match reuse(&kept.lifetime_in(entry), entry.age(now), self.client) {
-            Reuse::Fresh | Reuse::Stale => Usage::Answer,
+            Reuse::Fresh if self.lookup == Lookup::Fill => Usage::Early,
             Reuse::Refresh if self.lookup == Lookup::Fill => Usage::Refresh,
             // What it would fetch could not be stored.
-            Reuse::Refresh => Usage::Answer,
+            Reuse::Fresh | Reuse::Stale | Reuse::Refresh => Usage::Answer,
             _ => Usage::Ask,
         }
     }

@@ -28,6 +28,7 @@ mod refresh;
 mod responses;
 mod shared;
 mod strict;
+mod upkeep;
 mod users;
 mod validation;
 mod validation_beside;
