@@ -2,6 +2,8 @@
 //!
 //! Without the `axum` feature a request has no matched path and no parameters.
 
+#[cfg(not(feature = "axum"))]
+use http::Extensions;
 use http::Uri;
 #[cfg(not(feature = "axum"))]
 use http::request::Parts;
@@ -18,8 +20,8 @@ mod enabled {
 
     use ::axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams};
     use ::axum::response::{IntoResponseParts, ResponseParts};
-    use http::Uri;
     use http::request::Parts;
+    use http::{Extensions, Uri};
 
     use crate::cached::Cached;
     use crate::template::Params;
@@ -48,11 +50,11 @@ mod enabled {
     }
 
     /// Gives the request another query, also where axum keeps the URI for handlers below a nested router.
-    pub(crate) fn rewrite(parts: &mut Parts, query: &str) {
-        if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
+    pub(crate) fn rewrite(uri: &mut Uri, extensions: &mut Extensions, query: &str) {
+        if let Some(OriginalUri(original)) = extensions.get_mut::<OriginalUri>() {
             *original = super::with_query(original, query);
         }
-        parts.uri = super::with_query(&parts.uri, query);
+        *uri = super::with_query(uri, query);
     }
 
     impl IntoResponseParts for Cached {
@@ -84,8 +86,8 @@ pub(crate) fn asked_for(parts: &Parts) -> &Uri {
 }
 
 #[cfg(not(feature = "axum"))]
-pub(crate) fn rewrite(parts: &mut Parts, query: &str) {
-    parts.uri = with_query(&parts.uri, query);
+pub(crate) fn rewrite(uri: &mut Uri, _: &mut Extensions, query: &str) {
+    *uri = with_query(uri, query);
 }
 
 /// The URI with this query, or without one if it is empty.

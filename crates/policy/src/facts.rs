@@ -67,7 +67,13 @@ impl RequestFacts {
     /// Reads a request's fields, once.
     #[must_use]
     pub fn scan(request: &HeaderMap) -> Self {
-        let mut facts = Self::default();
+        Self::scan_with_host(request).0
+    }
+
+    /// The same, and what Host says: it is passed on the way, and every key needs it.
+    #[must_use]
+    pub fn scan_with_host(request: &HeaderMap) -> (Self, Option<&HeaderValue>) {
+        let (mut facts, mut host) = (Self::default(), None);
         for (name, value) in request {
             let name = name.as_str().as_bytes();
             if !may_matter(name) {
@@ -76,12 +82,15 @@ impl RequestFacts {
             match classify(name) {
                 Class::Plain => {}
                 Class::Says(fact) => facts.add(fact),
-                Class::Host => facts.add_host(),
+                Class::Host => {
+                    facts.add_host();
+                    host = host.or(Some(value));
+                }
                 Class::CacheControl => facts.read_cache_control(value),
                 Class::Connection => facts.read_connection(value),
             }
         }
-        facts
+        (facts, host)
     }
 
     /// Whether the request says this.

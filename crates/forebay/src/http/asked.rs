@@ -10,7 +10,8 @@ use forebay_policy::credentials::Credentials;
 use forebay_policy::directives::RequestDirectives;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::reuse::{Lookup, heard};
-use http::{HeaderMap, request};
+use http::header::HOST;
+use http::{Extensions, HeaderMap, HeaderValue, Uri, request};
 
 use super::key::{self, Keyless};
 use super::said::Outer;
@@ -47,25 +48,31 @@ impl<'a> Asked<'a> {
         Self { scope, route, known, facts, lookup, filtered: None, partition, credentials, client: None }
     }
 
-    /// Makes its key. Takes out of its query what the route does not want there.
+    /// Takes out of its query what the route does not want there.
+    #[inline]
+    pub(super) fn filter_query(&mut self, uri: &mut Uri, extensions: &mut Extensions) {
+        if let Some(names) = &self.route.query {
+            self.filtered = key::filtered(uri, names);
+        }
+        if let (Some(query), Known::Own | Known::Ruled) = (&self.filtered, self.known) {
+            // An annotated route inside does that itself: only there it is certain which one the request has come to.
+            rewrite(uri, extensions, query);
+        }
+    }
+
+    /// Makes its key; `host` is what its Host says.
     ///
     /// What it finds it fills in: handed back, all of it would be copied on every hit. A part of its callers, for the same
     /// reason.
     #[inline(always)]
     pub(super) fn make_key(
         &mut self,
-        parts: &mut request::Parts,
+        parts: &request::Parts,
+        host: Option<&HeaderValue>,
         canonical: &mut KeyEncoder,
     ) -> Result<(), Keyless> {
         let (hub, route, facts) = (&*self.scope.hub, self.route, self.facts);
-        if let Some(names) = &route.query {
-            self.filtered = key::filtered(&parts.uri, names);
-        }
-        if let (Some(query), Known::Own | Known::Ruled) = (&self.filtered, self.known) {
-            // An annotated route inside does that itself: only there it is certain which one the request has come to.
-            rewrite(parts, query);
-        }
-        self.partition = key::primary(canonical, hub, route, facts, parts, self.filtered.as_deref())?;
+        self.partition = key::primary(canonical, hub, route, facts, parts, host, self.filtered.as_deref())?;
         self.credentials = credentials(hub, route, &self.partition, facts, &parts.headers);
         self.client = heard(facts, &parts.headers, &hub.policy);
         Ok(())
@@ -88,12 +95,13 @@ impl<'a> Asked<'a> {
     pub(super) fn to_wanted(&self, parts: &request::Parts, canonical: &[u8], absence: Absence) -> Wanted {
         let Self { scope, route, known, facts, lookup, credentials, client, .. } = *self;
         let hub = &scope.hub;
+        let authority = key::authority(hub, &parts.uri, parts.headers.get(HOST)).unwrap_or_default();
         Wanted {
             hub: Arc::clone(hub),
             canonical: canonical.into(),
             method: parts.method.clone(),
             headers: parts.headers.clone(),
-            authority: String::from_utf8_lossy(key::authority(hub, parts).unwrap_or_default()).into(),
+            authority: String::from_utf8_lossy(authority).into(),
             target: key::target(parts, self.filtered.as_deref()),
             credentials,
             facts,

@@ -13,6 +13,7 @@ use forebay_policy::invalidate::{Invalidation, also_invalidated, invalidation};
 use forebay_policy::profile::Post;
 use forebay_policy::reuse::{Forward, Lookup};
 use forebay_policy::target::Target as Uri;
+use http::header::HOST;
 use http::uri::Scheme;
 use http::{Method, Response, request, response};
 use http_body::Body;
@@ -51,17 +52,18 @@ impl Unsafe {
         parts: &mut request::Parts,
     ) -> Self {
         let hub = &scope.hub;
-        let authority = key::authority(hub, parts).unwrap_or_default();
+        let host = parts.headers.get(HOST);
+        let authority = key::authority(hub, &parts.uri, host).unwrap_or_default();
         let authority = String::from_utf8_lossy(authority).into();
         let target = key::target(parts, None);
         let wanted = match hub.policy.post {
-            // Where the key leaves out a part of the query, making one would take that out of the request, too.
+            // Where the key leaves out a part of the query, what the POST names is not what a GET would find.
             Post::Store
                 if parts.method == Method::POST && route.mode != Mode::Off && route.query.is_none() =>
             {
                 let mut asked = Asked::new(scope, route, known, facts, Lookup::Fill);
                 let mut canonical = KeyEncoder::new();
-                let keyed = asked.make_key(parts, &mut canonical);
+                let keyed = asked.make_key(parts, host, &mut canonical);
                 keyed.is_ok().then(|| asked.to_wanted(parts, canonical.bytes(), Absence::Unknown))
             }
             _ => None,

@@ -14,6 +14,7 @@ use forebay_core::time::Moment;
 use forebay_policy::facts::RequestFacts;
 use forebay_policy::reuse::{Body as Content, Forward, Gate, gate};
 use forebay_policy::status::{Collapsed, Forwarded, Outcome};
+use http::header::HOST;
 use http::{Request, Response, request};
 use http_body::Body;
 use tower_service::Service;
@@ -46,9 +47,10 @@ pub(super) enum Begun<B: Body> {
 }
 
 /// Gate, key, L1. Synchronous; on a hit the request is not touched and the inner service is not called.
+#[inline(always)]
 pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content: Content) -> Begun<B> {
     let (route, known) = scope.route(parts);
-    let facts = RequestFacts::scan(&parts.headers);
+    let (facts, host) = RequestFacts::scan_with_host(&parts.headers);
     let lookup = match gate(&parts.method, facts, content) {
         Gate::Lookup(lookup) => lookup,
         Gate::Bypass(Forward::Method, _) if !parts.method.is_safe() => {
@@ -61,8 +63,9 @@ pub(super) fn begin<B: Body>(scope: &Scope, parts: &mut request::Parts, content:
     if route.mode != Mode::Usual {
         return begin_unusually(&mut asked, parts);
     }
+    asked.filter_query(&mut parts.uri, &mut parts.extensions);
     let mut canonical = KeyEncoder::new();
-    match asked.make_key(parts, &mut canonical) {
+    match asked.make_key(parts, host, &mut canonical) {
         Ok(()) => look(&asked, parts, canonical.bytes()),
         Err(keyless) => pass(scope, parts, &route, known, Forward::Bypass, keyless.as_str()),
     }
@@ -75,8 +78,9 @@ fn begin_unusually<B: Body>(asked: &mut Asked<'_>, parts: &mut request::Parts) -
     if route.mode == Mode::Off {
         return pass(scope, parts, route, known, Forward::Bypass, "off");
     }
+    asked.filter_query(&mut parts.uri, &mut parts.extensions);
     let mut canonical = KeyEncoder::new();
-    if let Err(keyless) = asked.make_key(parts, &mut canonical) {
+    if let Err(keyless) = asked.make_key(parts, parts.headers.get(HOST), &mut canonical) {
         return pass(scope, parts, route, known, Forward::Bypass, keyless.as_str());
     }
     let (canonical, hub) = (canonical.bytes(), &*scope.hub);
@@ -91,7 +95,7 @@ fn begin_unusually<B: Body>(asked: &mut Asked<'_>, parts: &mut request::Parts) -
 }
 
 /// Looks into L1.
-#[inline]
+#[inline(always)]
 fn look<B: Body>(asked: &Asked<'_>, parts: &request::Parts, canonical: &[u8]) -> Begun<B> {
     let hub = &*asked.scope.hub;
     let now = hub.now();

@@ -3,7 +3,6 @@
 use forebay_core::key::{KeyEncoder, TooLong};
 use forebay_policy::facts::{Fact, RequestFacts, is_routing_field};
 use forebay_policy::variant::{Vary, write_field};
-use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -50,9 +49,10 @@ pub(super) fn primary(
     route: &Route,
     facts: RequestFacts,
     parts: &Parts,
+    host: Option<&HeaderValue>,
     filtered: Option<&str>,
 ) -> Result<Partition, Keyless> {
-    key.field(AUTHORITY, authority(hub, parts)?)?;
+    key.field(AUTHORITY, authority(hub, &parts.uri, host)?)?;
     let asked = asked_for(parts);
     let path = asked.path();
     // `*` and the empty path of CONNECT name no resource.
@@ -105,13 +105,17 @@ pub(super) fn variant(primary: &[u8], vary: &Vary, request: &HeaderMap) -> Resul
     Ok(key.bytes().into())
 }
 
-/// The authority a request is for, byte for byte.
-pub(super) fn authority<'a>(hub: &'a Hub, parts: &'a Parts) -> Result<&'a [u8], Keyless> {
+/// The authority a request is for, byte for byte; `host` is what its Host says.
+pub(super) fn authority<'a>(
+    hub: &'a Hub,
+    uri: &'a Uri,
+    host: Option<&'a HeaderValue>,
+) -> Result<&'a [u8], Keyless> {
     if let Authority::Fixed(name) = &hub.authority {
         return Ok(name.as_bytes());
     }
-    let host = parts.headers.get(HOST).map(HeaderValue::as_bytes);
-    match parts.uri.authority().map(|authority| authority.as_str().as_bytes()) {
+    let host = host.map(HeaderValue::as_bytes);
+    match uri.authority().map(|authority| authority.as_str().as_bytes()) {
         None => host.filter(|host| !host.is_empty()).ok_or(Keyless::NoAuthority),
         // A handler may believe the one that is not in the key.
         Some(uri) if host.is_some_and(|host| !host.eq_ignore_ascii_case(uri)) => {

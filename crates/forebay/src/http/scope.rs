@@ -58,6 +58,17 @@ pub(super) enum Known {
     Blind,
 }
 
+/// What a layer does with a request that an outer one has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything, as if there were no outer one.
+    Serve,
+    /// It says what holds for its route.
+    HandUp,
+    /// Nothing.
+    StepAside,
+}
+
 /// What a key was made by.
 pub(super) struct Used<'a> {
     pub(super) known: Known,
@@ -114,9 +125,15 @@ impl Scope {
         (route, known)
     }
 
-    /// Whether this is a route's annotation.
-    pub(super) fn is_annotation(&self) -> bool {
-        matches!(self.routes, Routes::Own(..))
+    /// What is left to do under an outer layer.
+    pub(super) fn part_under(&self, outer: &Outer) -> Part {
+        match (&self.routes, outer.wish) {
+            // Another cache, or a layer that learns for itself.
+            _ if outer.hub != self.hub.id => Part::Serve,
+            (Routes::Outer(..), _) | (Routes::Own(..), Wish::Work) => Part::Serve,
+            (Routes::Own(..), Wish::Options) => Part::HandUp,
+            (Routes::Own(..), Wish::Nothing) => Part::StepAside,
+        }
     }
 
     /// Tells the outer layer what holds for this route, and does to the request what the route wants.
@@ -124,7 +141,7 @@ impl Scope {
         let Routes::Own(options, slot) = &self.routes else { return };
         let route = self.own(options, slot, parts);
         if let Some(query) = route.query.as_ref().and_then(|names| key::filtered(&parts.uri, names)) {
-            rewrite(parts, &query);
+            rewrite(&mut parts.uri, &mut parts.extensions, &query);
         }
         if let Some(outer) = Outer::of(parts) {
             let path = matched_path(parts).map(Into::into);

@@ -18,8 +18,8 @@ use super::body::ResponseBody;
 use super::change::after_unsafe;
 use super::exchange::{Begun, begin, fetch, refresh};
 use super::future::CacheFuture;
-use super::said::{Outer, Wish, Word};
-use super::scope::Scope;
+use super::said::{Outer, Word};
+use super::scope::{Part, Scope};
 use crate::axum::params;
 use crate::hub::Hub;
 use crate::labels::Labels;
@@ -68,20 +68,25 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match Outer::of(&parts) {
-            Some(outer) if outer.hub == self.scope.hub.id && self.scope.is_annotation() => match outer.wish {
-                Wish::Options => self.hand_up(parts, body),
-                Wish::Work => self.serve_for(&outer.clone(), parts, body),
-                Wish::Nothing => self.step_aside(&outer.clone(), parts, body),
-            },
-            // Another cache, or another layer that learns for itself.
-            Some(outer) => self.serve_for(&outer.clone(), parts, body),
-            None => self.serve(parts, body),
+        if let Some(outer) = Outer::of(&parts) {
+            match self.scope.part_under(outer) {
+                Part::HandUp => return self.hand_up(parts, body),
+                Part::StepAside => {
+                    // Under another annotation: what holds for the route is anybody's guess.
+                    outer.say(Word::Twice);
+                    return CacheFuture::unseen(self.inner.call(Request::from_parts(parts, body)));
+                }
+                // What comes of it must not be stored once more.
+                Part::Serve => outer.say(Word::Handled),
+            }
         }
+        self.serve(parts, body)
     }
 }
 
 impl<S> CacheService<S> {
+    /// A part of its caller, as [`begin`] is of it: what they hand on is large, and every hit comes this way.
+    #[inline(always)]
     fn serve<B, R>(&mut self, mut parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>
@@ -118,25 +123,6 @@ impl<S> CacheService<S> {
         }
     }
 
-    /// Under an outer layer that leaves the work to this one, and must not store what comes of it once more.
-    fn serve_for<B, R>(
-        &mut self,
-        outer: &Outer,
-        parts: request::Parts,
-        body: B,
-    ) -> CacheFuture<S::Future, R, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<R>, Future: Send + 'static, Error: Send>
-            + Clone
-            + Send
-            + 'static,
-        B: Body + Send + 'static,
-        R: Body<Data: Send, Error: Send> + Send + 'static,
-    {
-        outer.say(Word::Handled);
-        self.serve(parts, body)
-    }
-
     /// Under an outer layer that does the work: only says what holds for this route.
     fn hand_up<B, R>(&mut self, mut parts: request::Parts, body: B) -> CacheFuture<S::Future, R, S::Error>
     where
@@ -144,21 +130,6 @@ impl<S> CacheService<S> {
         R: Body,
     {
         self.scope.hand_up(&mut parts);
-        CacheFuture::unseen(self.inner.call(Request::from_parts(parts, body)))
-    }
-
-    /// Under another annotation: what holds for the route is anybody's guess.
-    fn step_aside<B, R>(
-        &mut self,
-        outer: &Outer,
-        parts: request::Parts,
-        body: B,
-    ) -> CacheFuture<S::Future, R, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<R>>,
-        R: Body,
-    {
-        outer.say(Word::Twice);
         CacheFuture::unseen(self.inner.call(Request::from_parts(parts, body)))
     }
 }
