@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::body::ResponseBody;
-use super::memo::{Memo, recall};
+use super::memo::Memo;
 use super::ranges;
 use super::wanted::{Client, Wanted};
 use crate::hub::Hub;
@@ -32,8 +32,7 @@ pub(super) struct Note {
 pub(super) const L1_HIT: &str = "l1";
 
 thread_local! {
-    static AGES: RefCell<Memo> = const { Memo::new() };
-    static STATUSES: RefCell<Memo> = const { Memo::new() };
+    static MADE: RefCell<Memo> = const { Memo::new() };
 }
 
 /// The answer made of an entry of this age: the whole of it, its head, parts of it, or 304 for a client that has it.
@@ -66,15 +65,19 @@ pub(super) fn respond_with<B: Body>(
     outcome: Outcome,
     detail: &'static str,
 ) -> Response<ResponseBody<B>> {
-    let status = hub.name.as_ref().map(|name| {
-        let ttl = remaining(freshness, age);
-        let make = || CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value();
-        match u64::try_from(ttl) {
-            Ok(seconds) if detail == L1_HIT => recall(&STATUSES, hub.id, seconds, make),
-            _ => make(),
-        }
+    let (seconds, status) = MADE.with_borrow_mut(|made| {
+        let seconds = made.ages.recall(0, age.as_secs(), || HeaderValue::from(age.as_secs()));
+        let status = hub.name.as_ref().map(|name| {
+            let ttl = remaining(freshness, age);
+            let make =
+                || CacheStatus { name, outcome, ttl: Some(ttl), detail: Some(detail) }.to_header_value();
+            match u64::try_from(ttl) {
+                Ok(seconds) if detail == L1_HIT => made.statuses.recall(hub.id, seconds, make),
+                _ => make(),
+            }
+        });
+        (seconds, status)
     });
-    let seconds = recall(&AGES, 0, age.as_secs(), || HeaderValue::from(age.as_secs()));
     let fields = kept.fields(seconds, status);
     if client.facts.has(Fact::Conditional) {
         let received = hub.tiers.instance().settings().clock.wall();

@@ -4,12 +4,24 @@
 //! thread keeps the values it has made, so hits on two cores do not share their counters.
 
 use std::cell::RefCell;
-use std::thread::LocalKey;
 
 use http::HeaderValue;
 
-/// Values by number, the newest for each slot.
-pub(super) struct Memo([Option<Made>; SLOTS]);
+/// The values of each field by number, the newest for each slot.
+pub(super) struct Memo {
+    pub(super) ages: Values,
+    pub(super) statuses: Values,
+}
+
+impl Memo {
+    pub(super) const fn new() -> RefCell<Self> {
+        const EMPTY: Values = Values([const { None }; SLOTS]);
+        RefCell::new(Self { ages: EMPTY, statuses: EMPTY })
+    }
+}
+
+/// The values of one field.
+pub(super) struct Values([Option<Made>; SLOTS]);
 
 struct Made {
     owner: u64,
@@ -17,27 +29,21 @@ struct Made {
     value: HeaderValue,
 }
 
-impl Memo {
-    pub(super) const fn new() -> RefCell<Self> {
-        RefCell::new(Self([const { None }; SLOTS]))
-    }
-}
-
-/// The value that `make` makes of `number` for `owner`: a clone of the last one, where there is one.
-#[inline]
-pub(super) fn recall(
-    memo: &'static LocalKey<RefCell<Memo>>,
-    owner: u64,
-    number: u64,
-    make: impl FnOnce() -> HeaderValue,
-) -> HeaderValue {
-    memo.with_borrow_mut(|memo| {
-        let slot = &mut memo.0[(number % SLOTS as u64) as usize];
+impl Values {
+    /// The value that `make` makes of `number` for `owner`: a clone of the last one, where there is one.
+    #[inline]
+    pub(super) fn recall(
+        &mut self,
+        owner: u64,
+        number: u64,
+        make: impl FnOnce() -> HeaderValue,
+    ) -> HeaderValue {
+        let slot = &mut self.0[(number % SLOTS as u64) as usize];
         match slot {
             Some(made) if made.number == number && made.owner == owner => made.value.clone(),
             _ => slot.insert(Made { owner, number, value: make() }).value.clone(),
         }
-    })
+    }
 }
 
 /// Enough for the lifetimes of most routes in seconds.
@@ -49,10 +55,10 @@ mod tests {
 
     #[test]
     fn a_value_is_made_once_for_each_owner_and_number() {
-        thread_local!(static MEMO: RefCell<Memo> = const { Memo::new() });
+        let mut memo = Memo::new().into_inner();
         let mut made = 0;
         let mut recall = |owner, number| {
-            let value = recall(&MEMO, owner, number, || {
+            let value = memo.ages.recall(owner, number, || {
                 made += 1;
                 HeaderValue::from(number + owner * 1000)
             });
