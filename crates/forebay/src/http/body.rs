@@ -192,29 +192,22 @@ fn whole<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
     frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
 }
 
-impl<B: Body> Body for ResponseBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
+impl<B: Body> ResponseBody<B> {
+    /// The next frame of a body that is not stored. Apart, so that a stored one costs its caller little.
+    fn poll_unstored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         loop {
             match this.kind.as_mut().project() {
-                KindPinned::Stored { bytes } => {
-                    let bytes = std::mem::take(bytes);
-                    this.kind.set(Kind::Over);
-                    return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
-                }
                 KindPinned::Inner { body } => {
                     return body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map(whole)));
                 }
                 KindPinned::Rest { body } => {
                     return body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map(whole)));
                 }
-                KindPinned::Over => return Poll::Ready(None),
+                KindPinned::Over | KindPinned::Stored { .. } => return Poll::Ready(None),
                 KindPinned::Tee { pieces, .. } => match ready!(pieces.poll_recv(cx)) {
                     Some(Piece::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
                     Some(Piece::Rest(body)) => this.kind.set(Kind::Rest { body }),
@@ -229,6 +222,25 @@ impl<B: Body> Body for ResponseBody<B> {
                     None => this.kind.set(Kind::Over),
                 },
             }
+        }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.as_mut().project().kind.project() {
+            KindPinned::Stored { bytes } => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            _ => self.poll_unstored(cx),
         }
     }
 
