@@ -48,7 +48,7 @@ fn parent(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn table(suite: &Exchange, options: &Options) -> Result<Table, String> {
-    let head = ["", "instructions", "to bare", "to floor", "allocations"];
+    let head = ["", "instructions", "to bare", "to floor", "in the allocator", "allocations"];
     let mut table = Table::new(format!("{}: instructions and allocations an operation", suite.name), &head);
     let (mut bare, mut floor) = (None, None);
     for prepared in suite.prepare(options)? {
@@ -62,6 +62,7 @@ fn table(suite: &Exchange, options: &Options) -> Result<Table, String> {
             grouped(counts.instructions),
             format!("{:.2}", counts.instructions / bare),
             floor.map_or_else(String::new, |floor| format!("{:.2}", counts.instructions / floor)),
+            grouped(counts.in_allocator),
             format!("{:.1}", counts.allocations),
         ]);
     }
