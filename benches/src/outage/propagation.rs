@@ -25,7 +25,7 @@ pub async fn run() -> Result<Outcome, Error> {
     let redis = RedisServer::start().await?;
     let [a, b] = [start(&redis)?, start(&redis)?];
     let clock = Clock::system();
-    while a.coherence().incarnation().is_none() || b.coherence().incarnation().is_none() {
+    while !has_joined(&a) || !has_joined(&b) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (publisher, subscriber) = (raw(&redis).await?, raw(&redis).await?);
@@ -36,10 +36,10 @@ pub async fn run() -> Result<Outcome, Error> {
     let mut ours = [Vec::new(), Vec::new(), Vec::new()];
     let mut theirs = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
-        let before = b.coherence().epoch();
+        let before = epoch(&b);
         let seen = tokio::spawn({
             let (b, clock) = (Arc::clone(&b), clock.clone());
-            async move { until(&clock, || b.coherence().epoch() > before).await }
+            async move { until(&clock, || epoch(&b) > before).await }
         });
         let start = clock.now();
         a.invalidate(Tag(format!("article:{round}"))).await?;
@@ -71,6 +71,14 @@ fn start(redis: &RedisServer) -> Result<Arc<Instance>, Error> {
     let settings = Settings::new("outage", None);
     let l2 = Redis::url(&redis.url())?.connect("outage", &settings.secrets)?;
     Ok(Arc::new(Instance::start(settings, Some(Arc::new(l2)))))
+}
+
+fn has_joined(instance: &Instance) -> bool {
+    instance.shards().iter().all(|shard| shard.coherence().incarnation().is_some())
+}
+
+fn epoch(instance: &Instance) -> u64 {
+    instance.shards().iter().map(|shard| shard.coherence().epoch()).sum()
 }
 
 async fn raw(redis: &RedisServer) -> Result<Client, Error> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::key::Key;
 use crate::tag::Ident;
 use crate::time::{Moment, Random};
 
@@ -110,6 +111,8 @@ impl Early {
 pub struct Entry<V> {
     /// The stored value.
     pub value: V,
+    /// Under which key it stands, and so in which shard.
+    pub key: Key,
     /// The canonical key: compared byte for byte on a hit, so that a hash collision is a miss.
     pub canonical: Box<[u8]>,
     /// What can invalidate this entry.
@@ -134,11 +137,12 @@ pub struct Entry<V> {
 
 impl<V> Entry<V> {
     /// An entry that no check has passed yet.
-    pub fn new(value: V, canonical: &[u8], idents: &[Ident], stamp: Stamp, span: Span) -> Self {
+    pub fn new(value: V, key: Key, canonical: &[u8], idents: &[Ident], stamp: Stamp, span: Span) -> Self {
         let Span { born, lifetime, keep, early } = span;
         let fresh_until = born.after(lifetime);
         Self {
             value,
+            key,
             canonical: canonical.into(),
             idents: idents.into(),
             stamp,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::entry::{Assurance, Entry, Stored};
 use crate::event::Tier;
+use crate::key::Key;
 use crate::seek::{Next, Origin, Seeker, Usage, Variant};
 use crate::tiers::{Absence, Fetched, Followed, Looked, Place, Probe, Tiers, land};
 use crate::time::Moment;
@@ -21,11 +22,14 @@ pub fn lookup_l1<V: Stored>(
     variant: impl FnOnce(&V) -> Variant,
     usage: impl FnOnce(&Entry<V>, Moment) -> Usage,
 ) -> Probe<V> {
-    let found = tiers.probe(canonical, tiers.key(canonical), now);
+    let key = tiers.key(canonical);
+    let found = tiers.probe(canonical, key, now);
     let found = found.and_then(|(entry, synced)| match variant(&entry.value) {
         Variant::Same => Ok((entry, synced)),
         Variant::Of(variant) if variant == entry.canonical => Ok((entry, synced)),
-        Variant::Of(variant) => tiers.probe(&variant, tiers.key(&variant), now).map_err(Absence::of_variant),
+        Variant::Of(variant) => {
+            tiers.probe(&variant, tiers.key(&variant).beside(key), now).map_err(Absence::of_variant)
+        }
         Variant::Barred => Err(Absence::Barred),
     });
     let (entry, synced) = match found {
@@ -56,11 +60,11 @@ where
 {
     let arrival = tiers.now();
     let mut canonical: Box<[u8]> = seeker.canonical().into();
+    let mut key = tiers.key(&canonical);
     let mut patience = PATIENCE;
     let mut absence = absence;
     for _ in 0..ROUNDS {
-        let key = tiers.key(&canonical);
-        let begun = tiers.begin();
+        let begun = tiers.begin(key);
         let (entry, tier, lead, grounds) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => {
                 match tiers.follow(follower, arrival, seeker.assurance(), &mut patience).await {
@@ -68,7 +72,7 @@ where
                         return tiers.fall_back(entry);
                     }
                     Followed::Shared(entry) | Followed::Failed(entry) => {
-                        (entry, Tier::Flight, None, tiers.local_grounds(tiers.begin()))
+                        (entry, Tier::Flight, None, tiers.local_grounds(key, tiers.begin(key)))
                     }
                     Followed::Again => continue,
                     Followed::LookAgain => return Fetched::LookAgain(origin),
@@ -84,6 +88,7 @@ where
             Next::Ask => return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await,
             Next::Look(variant) => {
                 land(lead, &entry);
+                key = tiers.key(&variant).beside(key);
                 canonical = variant;
             }
             Next::Answer => {
@@ -106,17 +111,22 @@ where
             }
         }
     }
-    let usable = at_hand(tiers, &canonical, seeker);
-    tiers.ask(None, tiers.local_grounds(tiers.begin()), absence, usable, origin).await
+    let usable = at_hand(tiers, &canonical, key, seeker);
+    tiers.ask(None, tiers.local_grounds(key, tiers.begin(key)), absence, usable, origin).await
 }
 
 /// What a request that asks by itself has in L1 to be validated, or to fall back on.
-fn at_hand<V: Stored>(tiers: &Tiers<V>, canonical: &[u8], seeker: &impl Seeker<V>) -> Option<Arc<Entry<V>>> {
+fn at_hand<V: Stored>(
+    tiers: &Tiers<V>,
+    canonical: &[u8],
+    key: Key,
+    seeker: &impl Seeker<V>,
+) -> Option<Arc<Entry<V>>> {
     if seeker.assurance() == Assurance::Strict {
         return None;
     }
     let now = tiers.now();
-    let (entry, _) = tiers.probe(canonical, tiers.key(canonical), now).ok()?;
+    let (entry, _) = tiers.probe(canonical, key, now).ok()?;
     matches!(Next::of(seeker, &entry, now), Next::Ask).then_some(entry)
 }
 
@@ -162,13 +172,13 @@ mod tests {
         let instance = Instance::start(Settings::new("test", None), None);
         let tiers = Tiers::new(Arc::new(instance), L1Settings::default());
         let now = tiers.instance().settings.clock.now();
+        let collided = tiers.instance().settings.secrets.key(b"ben's");
         let entry = |canonical| {
             let span = Span { born: now, lifetime: Duration::from_secs(60), ..Span::default() };
-            Entry::new(Text("ann"), canonical, &[], Stamp::default(), span)
+            Entry::new(Text("ann"), collided, canonical, &[], Stamp::default(), span)
         };
         let look =
             |canonical: &[u8]| lookup_l1(&tiers, canonical, now, |_| Variant::Same, |_, _| Usage::Answer);
-        let collided = tiers.instance().settings.secrets.key(b"ben's");
         assert!(tiers.l1().insert(collided, Arc::new(entry(b"ann's"))));
         assert!(matches!(look(b"ben's"), Probe::Miss(Absence::Unknown)));
         assert!(tiers.l1().insert(collided, Arc::new(entry(b"ben's"))));

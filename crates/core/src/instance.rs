@@ -4,16 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-
-use crate::breaker::{Breaker, Permit, Transition};
-use crate::coherence::{self, Alone, Coherence};
-use crate::event::{Event, Names, Op, Recorder};
-use crate::key::Secrets;
-use crate::l2::{Issued, L2, L2Error, Position};
-use crate::sync_task::SyncTask;
-use crate::tag::{TargetError, Targets};
-use crate::time::{Clock, Random};
+use crate::coherence::{self, Standing};
+use crate::event::{Event, Names, Recorder};
+use crate::key::{Key, Secrets};
+use crate::l2::{Issued, L2, L2Error, Position, Shards};
+use crate::shard::{Proof, Shard};
+use crate::tag::{Ident, TargetError, Targets};
+use crate::time::{Clock, Moment, Random};
 
 /// What an instance is made of.
 #[derive(Clone, Debug)]
@@ -58,19 +55,12 @@ impl Settings {
     }
 }
 
-/// L2 and what guards the request path against it.
-pub(crate) struct Remote {
-    pub(crate) l2: Arc<dyn L2>,
-    pub(crate) breaker: Arc<Breaker>,
-}
-
 /// One process' membership in a cache.
 pub struct Instance {
     pub(crate) settings: Settings,
-    pub(crate) coherence: Arc<Coherence>,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) remote: Option<Remote>,
-    tasks: Vec<AbortHandle>,
+    /// One without an L2, else as many as L2 has: a power of two.
+    shards: Box<[Shard]>,
 }
 
 impl Instance {
@@ -82,22 +72,31 @@ impl Instance {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(settings: Settings, l2: Option<Arc<dyn L2>>) -> Self {
+        Self::start_over(settings, l2.map(Shards::from))
+    }
+
+    /// The same over an L2 of several shards.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start_over(settings: Settings, l2: Option<Shards>) -> Self {
         let recorder = Arc::new(Recorder::new(settings.names.clone()));
-        let protocol = settings.coherence.clone();
-        let coherence =
-            Arc::new(if l2.is_some() { Coherence::apart(protocol) } else { Coherence::alone(protocol) });
-        let remote = l2.map(|l2| Remote { l2, breaker: Arc::new(Breaker::default()) });
-        let tasks = remote.iter().map(|remote| {
-            let task = SyncTask {
-                coherence: Arc::clone(&coherence),
-                l2: Arc::clone(&remote.l2),
-                breaker: Arc::clone(&remote.breaker),
-                recorder: Arc::clone(&recorder),
-                clock: settings.clock.clone(),
-            };
-            tokio::spawn(task.run()).abort_handle()
-        });
-        Self { tasks: tasks.collect(), settings, coherence, recorder, remote }
+        let parts = || (settings.coherence.clone(), Arc::clone(&recorder), settings.clock.clone());
+        let shards = match l2 {
+            None => {
+                let (protocol, recorder, clock) = parts();
+                Box::from([Shard::alone(protocol, recorder, clock)])
+            }
+            Some(l2) => {
+                let shard = |(number, l2)| {
+                    let (protocol, recorder, clock) = parts();
+                    Shard::of(l2, number, protocol, recorder, clock)
+                };
+                l2.into_vec().into_iter().enumerate().map(shard).collect()
+            }
+        };
+        Self { settings, recorder, shards }
     }
 
     /// The settings.
@@ -112,22 +111,36 @@ impl Instance {
         &self.recorder
     }
 
-    /// What the instance knows of invalidations.
+    /// The shards: one, unless L2 has several.
     #[must_use]
-    pub fn coherence(&self) -> &Coherence {
-        &self.coherence
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// The shard that an entry under `key` belongs to.
+    #[inline]
+    #[must_use]
+    pub fn shard(&self, key: Key) -> &Shard {
+        &self.shards[key.shard_of(self.shards.len())]
+    }
+
+    /// How the instance stands to L2: as the shard does that it knows least of.
+    #[must_use]
+    pub fn standing(&self, now: Moment) -> Standing {
+        let standings = self.shards.iter().map(|shard| shard.coherence.standing(now));
+        standings.max().unwrap_or(Standing::Synced)
     }
 
     /// Invalidates `targets` on every instance.
     ///
     /// Once it is `Ok`, this instance serves nothing that was fetched before, no instance finds such a response in L2, and
     /// the others drop theirs as the message reaches them, at the latest after the lease. One round trip to L2, whatever the
-    /// number of entries; none without an L2.
+    /// number of entries, to all shards at once; none without an L2.
     ///
     /// # Errors
     /// [`InvalidateError::Target`] when no entry can carry such a name; nothing has happened then.
-    /// [`InvalidateError::Unconfirmed`] when L2 did not confirm: it has taken effect on this instance and will be
-    /// sent again until L2 has it.
+    /// [`InvalidateError::Unconfirmed`] when a shard did not confirm: it has taken effect on this instance and will be
+    /// sent again until that shard has it.
     ///
     /// # Cancel safety
     /// Once polled, the invalidation goes through even if the future is dropped.
@@ -135,110 +148,73 @@ impl Instance {
         let idents = targets.idents(&self.settings.secrets).map_err(InvalidateError::Target)?;
         let instance = Arc::clone(self);
         // On a task of its own: a caller that goes away must not leave the instance unaware of what L2 was told.
-        let task = tokio::spawn(async move { instance.invalidate_idents(idents).await });
-        task.await.unwrap_or(Err(InvalidateError::Unconfirmed { queued: 0, source: None }))
+        let task = tokio::spawn(async move { instance.invalidate_idents(idents.into()).await });
+        let lost = InvalidateError::Unconfirmed { queued: 0, source: None, shards: 0 };
+        task.await.unwrap_or(Err(lost))
     }
 
-    async fn invalidate_idents(&self, idents: Vec<crate::tag::Ident>) -> Result<Receipt, InvalidateError> {
-        let now = self.settings.clock.now();
-        let Some(remote) = &self.remote else {
-            let local = self.coherence.invalidate_alone(&idents, now);
-            self.recorder.observe(&Event::Invalidated);
-            return Ok(Receipt(Proof::Local(local)));
-        };
-        let queued = idents.len();
-        let (ticket, at_least) = self.coherence.ticket(now);
-        let issued = remote.guarded(&self.recorder, &self.settings.clock, Op::Invalidate, || {
-            remote.l2.invalidate(&idents, at_least)
+    async fn invalidate_idents(self: &Arc<Self>, idents: Arc<[Ident]>) -> Result<Receipt, InvalidateError> {
+        // The first on this task, the others beside it.
+        let others = (1..self.shards.len()).map(|at| {
+            let (instance, idents) = (Arc::clone(self), Arc::clone(&idents));
+            tokio::spawn(async move { instance.shards[at].invalidate(&idents).await })
         });
-        match issued.await {
-            Ok(issued) => {
-                let event = coherence::Event::Issued(ticket, idents, issued);
-                self.coherence.on_event(event, self.settings.clock.now());
-                self.recorder.observe(&Event::Invalidated);
-                Ok(Receipt(Proof::Log(issued)))
-            }
+        let others: Vec<_> = others.collect();
+        let mut proofs = Vec::with_capacity(self.shards.len());
+        let (mut failed, mut why) = (0, None);
+        let mut note = |answer| match answer {
+            Ok(proof) => proofs.push(proof),
             Err(source) => {
-                self.coherence.taint(&idents, self.settings.clock.now());
-                self.recorder.observe(&Event::Unconfirmed);
-                Err(InvalidateError::Unconfirmed { queued, source })
+                failed += 1;
+                why = why.take().or(source);
             }
+        };
+        note(self.shards[0].invalidate(&idents).await);
+        for other in others {
+            note(other.await.unwrap_or(Err(None)));
         }
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        if failed > 0 {
+            self.recorder.observe(&Event::Unconfirmed);
+            return Err(InvalidateError::Unconfirmed { queued: idents.len(), source: why, shards: failed });
+        }
+        self.recorder.observe(&Event::Invalidated);
+        Ok(Receipt(proofs.into()))
     }
 }
 
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let l2 = self.remote.as_ref().map_or("none", |remote| remote.l2.name());
-        f.debug_struct("Instance").field("l2", &l2).finish_non_exhaustive()
+        let l2 = self.shards[0].remote.as_ref().map_or("none", |remote| remote.l2.name());
+        f.debug_struct("Instance")
+            .field("l2", &l2)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
     }
 }
 
-impl Remote {
-    /// Runs an operation unless the breaker is open, and tells breaker and metrics how it went. `None` as error: the breaker
-    /// was open, L2 was not asked.
-    pub(crate) async fn guarded<T, F>(
-        &self,
-        recorder: &Recorder,
-        clock: &Clock,
-        op: Op,
-        operation: impl FnOnce() -> F,
-    ) -> Result<T, Option<L2Error>>
-    where
-        F: Future<Output = Result<T, L2Error>>,
-    {
-        if self.breaker.permits() == Permit::Open {
-            return Err(None);
-        }
-        let start = clock.now();
-        let result = operation().await;
-        recorder.observe(&Event::Took(op, clock.now().since(start)));
-        match &result {
-            Ok(_) => self.breaker.succeeded(),
-            Err(error) => {
-                recorder.observe(&Event::Failed(op, error.clone()));
-                if self.breaker.failed() == Transition::Opened {
-                    recorder.observe(&Event::BreakerOpened);
-                }
-            }
-        }
-        result.map_err(Some)
-    }
-}
-
-/// Proof of a confirmed invalidation. Opaque: what it holds depends on L2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Receipt(Proof);
-
-/// What an invalidation left behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Proof {
-    /// A place in L2's log.
-    Log(Issued),
-    /// Without L2: epochs in place of numbers.
-    Local(Alone),
-}
+/// Proof of a confirmed invalidation. Opaque: what it holds depends on L2. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(Arc<[Proof]>);
 
 impl Receipt {
-    pub(crate) fn proof(self) -> Proof {
-        self.0
+    /// What it says of the shard that an entry under `key` belongs to.
+    pub(crate) fn proof(&self, key: Key) -> Proof {
+        self.0[key.shard_of(self.0.len())]
     }
 }
 
 impl fmt::Display for Receipt {
-    /// Its place in the log, for people who compare what two instances have heard; `local` without a log.
+    /// Its place in the log, one for each shard, for people who compare what two instances have heard; `local` without a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Proof::Log(Issued { position: Position { incarnation, seq }, .. }) = &self.0 else {
-            return f.write_str("local");
-        };
-        write!(f, "{seq}-")?;
-        incarnation.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        for (at, proof) in self.0.iter().enumerate() {
+            let between = if at > 0 { "," } else { "" };
+            let Proof::Log(Issued { position: Position { incarnation, seq }, .. }) = proof else {
+                return f.write_str("local");
+            };
+            write!(f, "{between}{seq}-")?;
+            incarnation.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -248,12 +224,14 @@ impl fmt::Display for Receipt {
 pub enum InvalidateError {
     /// No entry can carry such a name.
     Target(TargetError),
-    /// L2 did not confirm. This instance has applied it, and sends it again until L2 has it.
+    /// L2 did not confirm, or not as a whole. This instance has applied it, and sends it again until L2 has it.
     Unconfirmed {
         /// How many idents wait because of this call.
         queued: usize,
         /// What L2 said; `None` when it was not asked because it has been failing.
         source: Option<L2Error>,
+        /// How many of L2's shards have not confirmed it; the others have.
+        shards: usize,
     },
 }
 
@@ -262,7 +240,10 @@ impl fmt::Display for InvalidateError {
         match self {
             Self::Target(error) => write!(f, "cannot invalidate: {error}"),
             Self::Unconfirmed { queued, .. } => {
-                write!(f, "invalidated on this instance only; {queued} targets queued until L2 answers")
+                write!(
+                    f,
+                    "invalidated for certain on this instance only; {queued} targets queued until L2 answers"
+                )
             }
         }
     }

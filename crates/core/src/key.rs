@@ -45,6 +45,31 @@ impl Key {
         &self.0
     }
 
+    /// The key of something that belongs to `primary`: a variant of it, say. It stands in the same shard, whatever else it is.
+    ///
+    /// ```
+    /// use forebay_core::key::Key;
+    ///
+    /// let (primary, variant) = (Key::from_bytes([1; 16]), Key::from_bytes([2; 16]));
+    /// assert_ne!(variant.beside(primary), primary);
+    /// for shards in [1, 2, 64, 256] {
+    ///     assert_eq!(variant.beside(primary).shard_of(shards), primary.shard_of(shards));
+    /// }
+    /// ```
+    #[must_use]
+    #[inline]
+    pub const fn beside(mut self, primary: Self) -> Self {
+        self.0[15] = primary.0[15];
+        self
+    }
+
+    /// In which of so many shards the key stands. `shards` is a power of two and at most 256.
+    #[must_use]
+    #[inline]
+    pub const fn shard_of(&self, shards: usize) -> usize {
+        self.0[15] as usize & shards.wrapping_sub(1)
+    }
+
     /// Half of the key, for tables that need only a well-mixed word.
     #[must_use]
     pub const fn word(&self) -> u64 {
@@ -323,6 +348,16 @@ mod tests {
         assert_eq!(plain.key(key.bytes()).to_string(), "539fc288dd68b7607a356f3b9c62261b");
         assert_ne!(plain.key(key.bytes()), Secrets::new("shop", Some(b"s3cret")).key(key.bytes()));
         assert_ne!(plain.check(key.bytes())[..16], plain.key(key.bytes()).as_bytes()[..]);
+    }
+
+    #[test]
+    fn keys_spread_evenly_over_the_shards() {
+        let secrets = Secrets::new("shop", None);
+        let mut counts = [0; 16];
+        for n in 0..16_000_u32 {
+            counts[secrets.key(&n.to_le_bytes()).shard_of(16)] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -231,6 +232,62 @@ pub trait L2: Send + Sync + 'static {
     /// What the tier calls itself in logs: `redis`, for one.
     fn name(&self) -> &'static str;
 }
+
+/// What an instance has for an L2: one, or several that share the entries among them. Each is a log of its own with the entries
+/// whose keys belong to it; an invalidation goes to all of them. So a cluster takes part as a whole, and what one
+/// node of it does not answer costs the entries of its shards alone.
+///
+/// All instances of a namespace have the same number, or they would look for entries where no other puts them.
+#[derive(Clone)]
+pub struct Shards(Vec<Arc<dyn L2>>);
+
+impl Shards {
+    /// These shards, in this order.
+    ///
+    /// # Errors
+    /// [`OddNumber`] when there are none, more than [`MAX_SHARDS`], or another number than a power of two.
+    pub fn new(shards: Vec<Arc<dyn L2>>) -> Result<Self, OddNumber> {
+        let fits = shards.len().is_power_of_two() && shards.len() <= MAX_SHARDS;
+        if fits { Ok(Self(shards)) } else { Err(OddNumber(shards.len())) }
+    }
+
+    /// What the tier calls itself in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.first().map_or("none", |shard| shard.name())
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Arc<dyn L2>> {
+        self.0
+    }
+}
+
+impl From<Arc<dyn L2>> for Shards {
+    fn from(l2: Arc<dyn L2>) -> Self {
+        Self(vec![l2])
+    }
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shards({} of {})", self.0.len(), self.name())
+    }
+}
+
+/// As many shards as an L2 cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OddNumber(pub usize);
+
+impl fmt::Display for OddNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} shards: a power of two from 1 to {MAX_SHARDS} is accepted", self.0)
+    }
+}
+
+impl std::error::Error for OddNumber {}
+
+/// The most shards an L2 can have: a byte of a key chooses among them.
+pub const MAX_SHARDS: usize = 256;
 
 /// Why an L2 operation did not succeed. It never reaches a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ pub mod flight;
 pub mod coherence;
 pub mod breaker;
 mod sync_task;
+pub mod shard;
 pub mod instance;
 pub mod seek;
 pub mod tiers;

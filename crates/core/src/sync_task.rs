@@ -11,6 +11,8 @@ use crate::time::Clock;
 
 /// What the task works on.
 pub(crate) struct SyncTask {
+    /// Which of L2's shards it is.
+    pub(crate) shard: usize,
     pub(crate) coherence: Arc<Coherence>,
     pub(crate) l2: Arc<dyn L2>,
     pub(crate) breaker: Arc<Breaker>,
@@ -37,10 +39,10 @@ impl SyncTask {
 
     /// Says once that L2 cannot be reached, and once that it can again.
     fn tell(&self, outcome: &Result<(), L2Error>) {
-        let l2 = self.l2.name();
+        let (l2, shard) = (self.l2.name(), self.shard);
         match outcome {
-            Ok(()) => tracing::info!(l2, "L2 is reached: the tiers work together"),
-            Err(error) => tracing::warn!(l2, %error, "L1 works alone, and joins when L2 comes"),
+            Ok(()) => tracing::info!(l2, shard, "L2 is reached: the tiers work together"),
+            Err(error) => tracing::warn!(l2, shard, %error, "L1 works alone, and joins when L2 comes"),
         }
     }
 

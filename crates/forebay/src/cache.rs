@@ -9,7 +9,7 @@ use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
 use forebay_core::key::Secrets;
 use forebay_core::l1::L1Settings;
-use forebay_core::l2::L2;
+use forebay_core::l2::{L2, Shards};
 use forebay_core::tag::Targets;
 use forebay_core::tiers::Tiers;
 use forebay_core::time::{Clock, Random};
@@ -202,7 +202,7 @@ impl Cache {
     #[must_use]
     pub fn standing(&self) -> Standing {
         let instance = self.hub.tiers.instance();
-        instance.coherence().standing(instance.settings().clock.now())
+        instance.standing(instance.settings().clock.now())
     }
 }
 
@@ -246,14 +246,14 @@ impl fmt::Debug for RulesBuilder {
     }
 }
 
-/// The shared tier of a cache: Redis' settings, or an [`L2`] of one's own.
+/// The shared tier of a cache: Redis' settings, or an [`L2`] of one's own, whole or in [`Shards`].
 #[non_exhaustive]
 pub enum Shared {
     /// Redis.
     #[cfg(feature = "redis")]
     Redis(Box<forebay_redis::Redis>),
     /// Another one.
-    Custom(Arc<dyn L2>),
+    Custom(Shards),
 }
 
 #[cfg(feature = "redis")]
@@ -272,17 +272,23 @@ impl From<forebay_memory::MemoryL2> for Shared {
 
 impl From<Arc<dyn L2>> for Shared {
     fn from(l2: Arc<dyn L2>) -> Self {
-        Self::Custom(l2)
+        Self::Custom(l2.into())
+    }
+}
+
+impl From<Shards> for Shared {
+    fn from(shards: Shards) -> Self {
+        Self::Custom(shards)
     }
 }
 
 impl Shared {
-    fn connect(self, _namespace: &str, _secrets: &Secrets) -> Result<Arc<dyn L2>, BuildError> {
+    fn connect(self, _namespace: &str, _secrets: &Secrets) -> Result<Shards, BuildError> {
         match self {
             #[cfg(feature = "redis")]
             Self::Redis(redis) => {
                 let l2 = redis.connect(_namespace, _secrets).map_err(BuildError::Redis)?;
-                Ok(Arc::new(l2))
+                Ok(Shards::from(Arc::new(l2) as Arc<dyn L2>))
             }
             Self::Custom(l2) => Ok(l2),
         }
@@ -518,7 +524,7 @@ impl CacheBuilder {
         };
         let largest = if l2.is_some() { settings.max_frame as u64 } else { 0 };
         let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
-        let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, l2)), self.l1));
+        let tiers = Arc::new(Tiers::new(Arc::new(Instance::start_over(settings, l2)), self.l1));
         tokio::spawn(keep_house(Arc::downgrade(&tiers)));
         let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.upkeep, self.policy, max_body);
         Ok(Cache { hub: Arc::new(hub) })

@@ -24,7 +24,7 @@
 //!
 //! let stamp = coherence.begin().stamp;
 //! let span = Span { lifetime: Duration::from_secs(60), ..Span::default() };
-//! let entry = Entry::new("body", b"key", idents.as_slice(), stamp, span);
+//! let entry = Entry::new("body", secrets.key(b"key"), b"key", idents.as_slice(), stamp, span);
 //! assert_eq!(coherence.serves(&entry, Moment::default()), Serves::Synced);
 //!
 //! coherence.taint(&Tag("article:42").idents(&secrets)?, Moment::default());

@@ -26,8 +26,8 @@ pub enum Serves {
     Lapsed,
 }
 
-/// Whether an instance knows what has been invalidated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether an instance knows what has been invalidated; what is worse is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Standing {
     /// It does; without an L2 it is the only one that invalidates.

@@ -9,17 +9,18 @@ use crate::coherence::{Event, FrameVerdict, asked};
 use crate::entry::{Entry, Stored};
 use crate::event::Op;
 use crate::l2::Link;
+use crate::shard::Shard;
 
 impl<V: Stored> Tiers<V> {
     /// Asks L2 now. One round trip; a second where the log is ahead of what has been applied here. None without an L2: then
     /// the instance itself is the one that knows.
     pub(crate) async fn attest(&self, entry: &Entry<V>) -> Attestation {
-        let coherence = &self.instance.coherence;
-        let Some(remote) = &self.instance.remote else {
+        let Shard { coherence, remote, .. } = self.instance.shard(entry.key);
+        let Some(remote) = remote else {
             return if self.is_intact(entry) { Attestation::Valid } else { Attestation::Refuted };
         };
         let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
-        let ticket = self.begin().ticket;
+        let ticket = self.begin(entry.key).ticket;
         let polled = remote.guarded(recorder, clock, Op::Attest, || remote.l2.poll(Link::Commands));
         let Ok(polled) = polled.await else { return Attestation::Silent };
         let followed = polled.filter(|position| Some(position.incarnation) == coherence.incarnation());

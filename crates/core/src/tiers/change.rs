@@ -12,24 +12,28 @@ use super::outcome::Grounds;
 use super::state::Tiers;
 use crate::entry::{Seq, Stamp, Stored};
 use crate::event::{Event, Op};
-use crate::instance::{Proof, Receipt};
+use crate::instance::Receipt;
+use crate::key::Key;
 use crate::l2::{Incarnation, Issued, Scores};
 use crate::seek::{Fill, Filling};
+use crate::shard::{Proof, Shard};
 use crate::tag::Ident;
 
 /// What was known before a request was sent that may change something.
 #[derive(Clone, Copy, Debug)]
 pub struct Before {
+    key: Key,
     stamp: Stamp,
     incarnation: Option<Incarnation>,
 }
 
 impl<V: Stored> Tiers<V> {
-    /// To be called before the request is sent.
+    /// To be called before the request is sent, with the canonical primary key of what it may bring.
     #[must_use]
-    pub fn before_change(&self) -> Before {
-        let coherence = self.instance().coherence();
-        Before { stamp: coherence.begin().stamp, incarnation: coherence.incarnation() }
+    pub fn before_change(&self, canonical: &[u8]) -> Before {
+        let key = self.key(canonical);
+        let coherence = &self.instance().shard(key).coherence;
+        Before { key, stamp: coherence.begin().stamp, incarnation: coherence.incarnation() }
     }
 
     /// Stores what a request brought that has invalidated what it changed, for which it has this receipt. Stores nothing where
@@ -54,28 +58,29 @@ impl<V: Stored> Tiers<V> {
 
     /// What such a value rests on: its own invalidation, if that is the only one since.
     async fn grounds_after(&self, before: Before, receipt: Receipt, idents: &[Ident]) -> Option<Grounds> {
-        let Before { stamp, incarnation } = before;
-        let coherence = self.instance().coherence();
-        match receipt.proof() {
+        let Before { key, stamp, incarnation } = before;
+        let shard = self.instance().shard(key);
+        let coherence = &shard.coherence;
+        match receipt.proof(key) {
             Proof::Local(own) => {
                 let stamp = Stamp { epoch: own.epoch, ..stamp };
                 let untouched = coherence.untouched_since(before.stamp.epoch, Some(own), idents);
-                untouched.then_some(Grounds { stamp, incarnation })
+                untouched.then_some(Grounds { key, stamp, incarnation })
             }
             Proof::Log(issued) => {
-                let scores = self.scores(idents).await?;
+                let scores = self.scores(shard, idents).await?;
                 // The epoch stays: what this instance has invalidated and L2 not confirmed has a later one.
                 let stamp = Stamp { seq: issued.position.seq, ..stamp };
                 let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)
                     && coherence.untouched_since(before.stamp.epoch, None, idents);
-                untouched.then_some(Grounds { stamp, incarnation })
+                untouched.then_some(Grounds { key, stamp, incarnation })
             }
         }
     }
 
-    async fn scores(&self, idents: &[Ident]) -> Option<Scores> {
+    async fn scores(&self, shard: &Shard, idents: &[Ident]) -> Option<Scores> {
         let instance = self.instance();
-        let remote = instance.remote.as_ref()?;
+        let remote = shard.remote.as_ref()?;
         let (recorder, clock) = (instance.recorder(), &instance.settings().clock);
         remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(idents)).await.ok()
     }

@@ -13,9 +13,9 @@ use crate::entry::{Entry, Stamp, Stored};
 use crate::event::{Event, Op};
 use crate::flight::{Crew, Lead};
 use crate::frame::{self, Header};
-use crate::key::Key;
 use crate::l2::{Store, Stored as StoreResult};
 use crate::seek::{Fill, Filling, Marker, Origin};
+use crate::shard::Shard;
 use crate::tag::{Idents, TargetError};
 
 impl<V: Stored> Tiers<V> {
@@ -39,7 +39,7 @@ impl<V: Stored> Tiers<V> {
                 Filling::Complete(fills) => {
                     let kept = tiers.take_up_all(lead, grounds, usable.as_deref(), fills);
                     drop(reply.send(answer));
-                    tiers.store_all(grounds, kept).await;
+                    tiers.store_all(grounds, &kept).await;
                 }
                 filling => {
                     // A requester that has gone does not stop those who wait for the fill.
@@ -86,7 +86,7 @@ impl<V: Stored> Tiers<V> {
             Filling::LookAgain => return lead.map_or((), Lead::look_again),
         };
         let kept = self.take_up_all(lead, grounds, usable.as_deref(), fills);
-        self.store_all(grounds, kept).await;
+        self.store_all(grounds, &kept).await;
     }
 
     /// Keeps fills in L1, and ends the flight.
@@ -96,7 +96,7 @@ impl<V: Stored> Tiers<V> {
         grounds: Grounds,
         usable: Option<&Entry<V>>,
         fills: Vec<Fill<V>>,
-    ) -> Vec<(Key, Arc<Entry<V>>)> {
+    ) -> Vec<Arc<Entry<V>>> {
         let mut kept = Vec::with_capacity(2);
         for mut fill in fills {
             // The first is what the flight is about.
@@ -113,9 +113,9 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// Offers entries to L2.
-    async fn store_all(&self, grounds: Grounds, kept: Vec<(Key, Arc<Entry<V>>)>) {
-        for (key, entry) in kept {
-            self.store(grounds, key, &entry).await;
+    async fn store_all(&self, grounds: Grounds, kept: &[Arc<Entry<V>>]) {
+        for entry in kept {
+            self.store(grounds, entry).await;
         }
     }
 
@@ -125,22 +125,24 @@ impl<V: Stored> Tiers<V> {
         grounds: Grounds,
         usable: Option<&Entry<V>>,
         fill: Fill<V>,
-        kept: &mut Vec<(Key, Arc<Entry<V>>)>,
+        kept: &mut Vec<Arc<Entry<V>>>,
     ) -> Result<Arc<Entry<V>>, TargetError> {
         let Fill { value, canonical, marker, mut idents, span, basis, .. } = fill;
         let stamp = match basis {
             Some(basis) => self.confirm(basis, grounds, usable, &mut idents)?,
             None => grounds.stamp,
         };
+        // Whatever its key, it is what was looked for, or belongs to that: the log that gave the stamp judges it.
+        let key = |canonical: &[u8]| self.key(canonical).beside(grounds.key);
         if let Some(Marker { value, canonical }) = marker {
             let idents = Idents::new(&self.instance.settings.secrets);
-            let marker = Entry::new(value, &canonical, idents.as_slice(), grounds.stamp, span);
-            let key = self.key(&canonical);
-            kept.push((key, self.keep(key, marker)));
+            let marker =
+                Entry::new(value, key(&canonical), &canonical, idents.as_slice(), grounds.stamp, span);
+            kept.push(self.keep(marker));
         }
-        let key = self.key(&canonical);
-        let entry = self.keep(key, Entry::new(value, &canonical, idents.as_slice(), stamp, span));
-        kept.push((key, Arc::clone(&entry)));
+        let entry = Entry::new(value, key(&canonical), &canonical, idents.as_slice(), stamp, span);
+        let entry = self.keep(entry);
+        kept.push(Arc::clone(&entry));
         Ok(entry)
     }
 
@@ -156,14 +158,15 @@ impl<V: Stored> Tiers<V> {
         // The origin may have dropped a tag that somebody invalidates, and the message may not be here yet.
         usable.map_or(Ok(()), |usable| idents.extend(&usable.idents))?;
         self.instance.recorder.observe(&Event::Freshened);
-        Ok(self.instance.coherence.confirmed(basis, grounds.stamp, idents.as_slice()))
+        let coherence = &self.instance.shard(grounds.key).coherence;
+        Ok(coherence.confirmed(basis, grounds.stamp, idents.as_slice()))
     }
 
     /// Offers an entry to L2.
-    async fn store(&self, grounds: Grounds, key: Key, entry: &Entry<V>) {
+    async fn store(&self, grounds: Grounds, entry: &Entry<V>) {
         let settings = &self.instance.settings;
-        let (Some(remote), Some(incarnation)) = (&self.instance.remote, grounds.incarnation) else { return };
-        let coherence = &self.instance.coherence;
+        let Shard { coherence, remote, .. } = self.instance.shard(entry.key);
+        let (Some(remote), Some(incarnation)) = (remote, grounds.incarnation) else { return };
         if coherence.is_tainted(&entry.idents) || !coherence.admits(entry.stamp, &entry.idents) {
             return self.instance.recorder.observe(&Event::NotStored("invalidated"));
         }
@@ -188,7 +191,8 @@ impl<V: Stored> Tiers<V> {
             Ok(_) => return,
             Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
         };
-        let store = Store { key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
+        let store =
+            Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
         let stored =
             remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
         match stored.await {

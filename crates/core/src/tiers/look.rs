@@ -8,10 +8,10 @@ use crate::coherence::{Begun, FrameVerdict, asked};
 use crate::entry::{Assurance, Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
 use crate::frame::{self, Header};
-use crate::instance::Remote;
 use crate::key::Key;
 use crate::l2::{Lookup, Position};
 use crate::seek::{Next, Seeker};
+use crate::shard::Shard;
 use crate::time::Moment;
 
 impl<V: Stored> Tiers<V> {
@@ -39,7 +39,7 @@ impl<V: Stored> Tiers<V> {
         begun: Begun,
         seeker: &S,
     ) -> Looked<V> {
-        let (now, grounds) = (self.now(), self.local_grounds(begun));
+        let (now, grounds) = (self.now(), self.local_grounds(key, begun));
         let Ok((entry, _)) = self.probe(canonical, key, now) else {
             return self.look_further(canonical, key, begun, None).await;
         };
@@ -66,7 +66,7 @@ impl<V: Stored> Tiers<V> {
         let here = self.probe(canonical, key, now).ok().map(|(entry, _)| entry);
         let here = match here {
             Some(entry) if suffices(&entry, now) => {
-                return Looked::Found(entry, Tier::L1, self.local_grounds(begun));
+                return Looked::Found(entry, Tier::L1, self.local_grounds(key, begun));
             }
             here => here,
         };
@@ -81,13 +81,13 @@ impl<V: Stored> Tiers<V> {
         begun: Begun,
         here: Option<Arc<Entry<V>>>,
     ) -> Looked<V> {
-        let grounds = self.local_grounds(begun);
+        let grounds = self.local_grounds(key, begun);
         let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
         // Asking takes time, and an answer may have brought news.
         let here = here.filter(|entry| self.is_intact(entry));
         match (here, there) {
             (Some(here), Some(there)) if there.born <= here.born => Looked::Found(here, Tier::L1, grounds),
-            (_, Some(there)) => Looked::Found(self.keep(key, there), Tier::L2, grounds),
+            (_, Some(there)) => Looked::Found(self.keep(there), Tier::L2, grounds),
             (Some(here), None) => Looked::Found(here, Tier::L1, grounds),
             (None, None) => Looked::Nothing(grounds),
         }
@@ -100,24 +100,25 @@ impl<V: Stored> Tiers<V> {
         key: Key,
         begun: Begun,
     ) -> Option<(Grounds, Option<Entry<V>>)> {
-        let remote = self.instance.remote.as_ref()?;
+        let shard = self.instance.shard(key);
+        let remote = shard.remote.as_ref()?;
         let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
         let found = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await.ok()?;
-        let position = self.take_in(begun, &found)?;
+        let position = self.take_in(shard, begun, &found)?;
         let entry = match found.frame {
-            Some(frame) => self.promote(remote, canonical, begun, position, &frame).await,
+            Some(frame) => self.promote(canonical, key, begun, position, &frame).await,
             None => None,
         };
-        Some((grounds_at(position, begun), entry))
+        Some((grounds_at(key, position, begun), entry))
     }
 
     /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
-    fn take_in(&self, begun: Begun, found: &Lookup) -> Option<Position> {
-        let ours = self.instance.coherence.incarnation();
+    fn take_in(&self, shard: &Shard, begun: Begun, found: &Lookup) -> Option<Position> {
+        let ours = shard.coherence.incarnation();
         let position = found.position.filter(|position| Some(position.incarnation) == ours);
         if position.is_none() {
             let event = crate::coherence::Event::LookedUp(begun.ticket, found.position);
-            self.instance.coherence.on_event(event, self.instance.settings.clock.now());
+            shard.coherence.on_event(event, self.instance.settings.clock.now());
         }
         position
     }
@@ -125,8 +126,8 @@ impl<V: Stored> Tiers<V> {
     /// Makes an entry of a frame, unless it is unreadable, expired or invalidated.
     async fn promote(
         &self,
-        remote: &Remote,
         canonical: &[u8],
+        key: Key,
         begun: Begun,
         position: Position,
         bytes: &[u8],
@@ -142,11 +143,12 @@ impl<V: Stored> Tiers<V> {
             return None;
         }
         let framed = Position { incarnation: header.incarnation, seq: header.stamp };
-        let coherence = &self.instance.coherence;
+        let Shard { coherence, remote, .. } = self.instance.shard(key);
         let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents) {
             FrameVerdict::AskLog => {
                 let (recorder, clock) = (&self.instance.recorder, &settings.clock);
                 let asked = asked(&header.idents);
+                let remote = remote.as_ref()?;
                 let scores = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&asked)).await;
                 coherence.judge_scores(begun.ticket, framed, &header.idents, &scores.ok()?)
             }
@@ -162,7 +164,7 @@ impl<V: Stored> Tiers<V> {
             .ok()?;
         let Header { lifetime, keep, early, idents, .. } = header;
         let span = Span { born: now.before(age), lifetime, keep, early };
-        let entry = Entry::new(value, canonical, &idents, stamp, span);
+        let entry = Entry::new(value, key, canonical, &idents, stamp, span);
         if let Some(since) = expired {
             entry.expire(since);
         }
@@ -170,7 +172,7 @@ impl<V: Stored> Tiers<V> {
     }
 }
 
-fn grounds_at(position: Position, begun: Begun) -> Grounds {
+fn grounds_at(key: Key, position: Position, begun: Begun) -> Grounds {
     let stamp = Stamp { seq: position.seq, epoch: begun.stamp.epoch };
-    Grounds { stamp, incarnation: Some(position.incarnation) }
+    Grounds { key, stamp, incarnation: Some(position.incarnation) }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::entry::{Entry, Stamp};
 use crate::event::Tier;
 use crate::flight::{Follower, Lead};
+use crate::key::Key;
 use crate::l2::Incarnation;
 use crate::seek::Origin;
 
@@ -72,6 +73,8 @@ pub enum Fetched<V, O: Origin<V>> {
 /// What a fill rests on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grounds {
+    /// What was looked for: the fill belongs to the same shard, whose log the rest is about.
+    pub(super) key: Key,
     pub(super) stamp: Stamp,
     /// Without one, the fill is not offered to L2.
     pub(super) incarnation: Option<Incarnation>,

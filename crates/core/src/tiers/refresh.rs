@@ -29,10 +29,10 @@ impl<V: Stored> Tiers<V> {
     /// [`refresh`](Self::refresh).
     #[must_use]
     pub fn lead_refresh<S: Seeker<V>>(&self, seeker: &S, entry: &Entry<V>) -> Option<Refreshing<V>> {
-        let key = self.key(&entry.canonical);
+        let key = entry.key;
         // Whoever asks by itself refreshes for all: nobody waits for a refresh, and one is enough.
         let flights = if seeker.sharing() == Sharing::Nested { &self.nested } else { &self.flights };
-        let begun = self.instance.coherence.begin();
+        let begun = self.begin(key);
         let now = Takeoff { stamp: begun.stamp, at: self.now(), assurance: Assurance::Bounded };
         match flights.join(key, now, |_| true) {
             Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),

@@ -56,13 +56,14 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// To be called before a fill looks into L2.
-    pub(crate) fn begin(&self) -> Begun {
-        self.instance.coherence.begin()
+    pub(crate) fn begin(&self, key: Key) -> Begun {
+        self.instance.shard(key).coherence.begin()
     }
 
-    /// The hash of a canonical key.
+    /// The hash of a canonical key. A variant's is to stand [beside](Key::beside) that of its primary key.
     #[inline]
-    pub(crate) fn key(&self, canonical: &[u8]) -> Key {
+    #[must_use]
+    pub fn key(&self, canonical: &[u8]) -> Key {
         self.instance.settings.secrets.key(canonical)
     }
 
@@ -83,7 +84,7 @@ impl<V: Stored> Tiers<V> {
             self.l1.remove(&key);
             return Err(Absence::Stale);
         }
-        match self.instance.coherence.serves(&entry, now) {
+        match self.instance.shard(key).coherence.serves(&entry, now) {
             Serves::Synced => Ok((entry, Synced::Yes)),
             Serves::Unsynced => Ok((entry, Synced::No)),
             Serves::Lapsed => Err(Absence::Lapsed),
@@ -97,13 +98,13 @@ impl<V: Stored> Tiers<V> {
     /// Whether an entry that was found earlier has not been invalidated since, as far as the instance knows.
     #[must_use]
     pub fn is_valid(&self, entry: &Entry<V>) -> bool {
-        let now = self.instance.settings.clock.now();
-        matches!(self.instance.coherence.serves(entry, now), Serves::Synced | Serves::Unsynced)
+        let serves = self.instance.shard(entry.key).coherence.serves(entry, self.now());
+        matches!(serves, Serves::Synced | Serves::Unsynced)
     }
 
     /// The same without a lease: an entry that L2 has just vouched for needs none.
     pub(super) fn is_intact(&self, entry: &Entry<V>) -> bool {
-        self.instance.coherence.admits(entry.stamp, &entry.idents)
+        self.instance.shard(entry.key).coherence.admits(entry.stamp, &entry.idents)
     }
 
     pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {
@@ -116,7 +117,7 @@ impl<V: Stored> Tiers<V> {
         let now = Takeoff { stamp: begun.stamp, at, assurance };
         let joined = flights.join(key, now, |began| {
             began.stamp.epoch == begun.stamp.epoch
-                || self.instance.coherence.admits(began.stamp, seeker.idents().as_slice())
+                || self.instance.shard(key).coherence.admits(began.stamp, seeker.idents().as_slice())
         });
         match joined {
             Joined::Lead(lead) => Place::Ahead(Some(lead)),
@@ -125,17 +126,17 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
-    pub(super) fn keep(&self, key: Key, entry: Entry<V>) -> Arc<Entry<V>> {
+    pub(super) fn keep(&self, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
-        if self.is_intact(&entry) && !self.l1.insert(key, Arc::clone(&entry)) {
+        if self.is_intact(&entry) && !self.l1.insert(entry.key, Arc::clone(&entry)) {
             self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
         }
         entry
     }
 
     /// What a fill rests on when L2 has told nothing: what has been applied here.
-    pub(crate) fn local_grounds(&self, begun: Begun) -> Grounds {
-        Grounds { stamp: begun.stamp, incarnation: self.instance.coherence.incarnation() }
+    pub(crate) fn local_grounds(&self, key: Key, begun: Begun) -> Grounds {
+        Grounds { key, stamp: begun.stamp, incarnation: self.instance.shard(key).coherence.incarnation() }
     }
 }
 

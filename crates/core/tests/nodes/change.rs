@@ -18,7 +18,7 @@ struct Change<'a> {
 
 impl<'a> Change<'a> {
     fn sent(node: &'a Node, key: &str) -> Self {
-        let before = node.tiers.before_change();
+        let before = node.tiers.before_change(&canonical(key));
         Self { node, before, version: node.origin.write(key) }
     }
 

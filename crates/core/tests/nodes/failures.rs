@@ -41,11 +41,11 @@ async fn no_request_is_used_to_find_out_whether_l2_is_back() {
     let [a] = world.nodes().await;
     a.l2.fail_all(down());
     for n in 0..FAILURES {
-        a.get(&format!("key {n}")).await;
+        a.get(&near(&format!("key {n}"))).await;
     }
     let asked = [Op::Lookup, Op::Store, Op::Invalidate].map(|op| a.l2.calls(op));
     for n in 0..200 {
-        a.get(&format!("another key {n}")).await;
+        a.get(&near(&format!("another key {n}"))).await;
         pass(100 * MS).await;
     }
     assert_eq!([Op::Lookup, Op::Store, Op::Invalidate].map(|op| a.l2.calls(op)), asked);
@@ -54,9 +54,10 @@ async fn no_request_is_used_to_find_out_whether_l2_is_back() {
 
     a.l2.heal();
     pass(LEASE).await;
-    a.get("yet another").await;
+    let another = near("yet another");
+    a.get(&another).await;
     assert!(a.l2.calls(Op::Lookup) > asked[0], "requests use it again");
-    assert!(world.server.frame(hashed("yet another")).is_some());
+    assert!(world.server.frame(hashed(&another)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,17 +112,18 @@ async fn more_unconfirmed_invalidations_than_fit_become_one_of_everything() {
     let world = World::new();
     let a = world.node_with(|settings| settings.coherence.max_pending = 10).await;
     let b = world.node().await;
+    let never_named = near("never named");
     for node in [&a, &b] {
-        node.get("never named").await;
+        node.get(&never_named).await;
     }
     a.l2.fail_all(down());
     for n in 0..11 {
         assert!(is_unconfirmed(&a.invalidate(&format!("tag {n}")).await));
     }
-    assert_eq!(a.peek("never named"), None);
+    assert_eq!(a.peek(&never_named), None);
     a.l2.heal();
     pass(LEASE).await;
-    assert_eq!(b.peek("never named"), None);
+    assert_eq!(b.peek(&never_named), None);
     let before = a.l2.calls(Op::Invalidate);
     pass(10 * LEASE).await;
     assert_eq!(a.l2.calls(Op::Invalidate), before, "and the queue is empty");

@@ -233,9 +233,9 @@ async fn an_instance_with_a_long_lease_joins_when_it_hears_from_the_bus() {
     l2.fail_all(L2Error::Unavailable("not connected yet".into()));
     let a = world.start(&l2, |settings| settings.coherence.lease = 300 * SECOND);
     settle().await;
-    assert_eq!(a.tiers.instance().coherence().incarnation(), None);
+    assert_eq!(a.coherence().incarnation(), None);
     l2.heal();
     l2.reconnect_bus();
     settle().await;
-    assert!(a.tiers.instance().coherence().incarnation().is_some(), "and not a quarter of the lease later");
+    assert!(a.coherence().incarnation().is_some(), "and not a quarter of the lease later");
 }

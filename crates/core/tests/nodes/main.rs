@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy excuses only the tests themselves")]
 
+/// How many shards L2 has. `tests/sharded` runs most of these tests again with several.
+pub(crate) const SHARDS: usize = 1;
+
 mod support;
 mod toy;
 

@@ -10,6 +10,7 @@ use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
 use forebay_testkit::memory::{MemoryServer, Op, Settings};
 use tokio::task::JoinSet;
 
+use crate::SHARDS;
 use crate::support::*;
 
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -99,7 +100,9 @@ async fn write(world: Arc<World>, node: Node, issuer: usize, mut random: Random,
 
 /// Breaks something, and sometimes mends it.
 async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
-    let l2 = &nodes[random.below(nodes.len() as u32) as usize].l2;
+    let node = &nodes[random.below(nodes.len() as u32) as usize];
+    let shard = random.below(node.clients.len() as u32) as usize;
+    let (l2, server) = (&node.clients[shard], &world.servers[shard]);
     let op = Op::ALL[random.below(Op::ALL.len() as u32) as usize];
     match random.below(20) {
         0 | 1 => l2.drop_messages(1 + random.below(3) as usize),
@@ -113,19 +116,19 @@ async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
         9 => l2.postpone(Op::Store, 1 + random.below(3) as usize),
         10 => l2.postpone(Op::Invalidate, 1),
         11 => l2.inject([Notice::Lagged, Notice::Malformed, Notice::Lost][random.below(3) as usize].clone()),
-        12 => world.server.step_clock_back(MS * random.below(5000)),
-        13 if random.below(3) == 0 => world.server.flush(),
-        14 if random.below(3) == 0 => world.server.lose_metadata(),
-        15 => world.server.corrupt(|key, frame| match key.word() % 3 {
+        12 => server.step_clock_back(MS * random.below(5000)),
+        13 if random.below(3) == 0 => server.flush(),
+        14 if random.below(3) == 0 => server.lose_metadata(),
+        15 => server.corrupt(|key, frame| match key.word() % 3 {
             0 => frame[..frame.len() / 2].to_vec(),
             _ => frame.to_vec(),
         }),
-        16 => world.server.evict(hashed(KEYS[random.below(KEYS.len() as u32) as usize])),
-        _ => nodes.iter().for_each(|node| {
-            node.l2.heal();
-            node.l2.land();
-            node.l2.reconnect_bus();
-            node.l2.release_messages();
+        16 => server.evict(hashed(KEYS[random.below(KEYS.len() as u32) as usize])),
+        _ => nodes.iter().flat_map(|node| &node.clients).for_each(|l2| {
+            l2.heal();
+            l2.land();
+            l2.reconnect_bus();
+            l2.release_messages();
         }),
     }
     // A process that stands still: time goes on and nobody has a turn.
@@ -138,14 +141,14 @@ async fn run(seed: u64, grace: Duration, manners: Draw) -> Verdict {
     let mut random = Random(seed);
     let log = [Settings::default().max_log, 20][random.below(2) as usize];
     let settings = Settings { max_log: log, page: 3, bus_capacity: 16, ..Settings::default() };
-    let world = Arc::new(World::on(MemoryServer::with_settings(settings)));
+    let servers = (0..SHARDS).map(|_| MemoryServer::with_settings(settings.clone()));
+    let world = Arc::new(World::on_all(servers.collect()));
     let history = History::default();
     let mut tasks = JoinSet::new();
     let mut nodes = Vec::new();
     for instance in 0..3 {
-        let l2 = world.server.client();
-        let line = Line { l2: l2.clone(), delays: Some(Mutex::new(Random(seed ^ instance << 32))) };
-        let mut node = world.start_over(&l2, line, |settings| {
+        let delays = |shard: u64| Some(Random(seed ^ instance << 32 ^ shard << 40));
+        let mut node = world.start_over(world.clients(), delays, |settings| {
             settings.coherence.partition_grace = grace;
             settings.coherence.max_idents = 30;
         });
@@ -205,7 +208,7 @@ async fn nor_does_a_strict_request_ever_get_what_was_invalidated_before_it_came(
 
 #[tokio::test(start_paused = true)]
 async fn a_fill_that_hides_what_it_was_made_from_is_found_out() {
-    for seed in 0..SEEDS {
+    for seed in 0..10 * SEEDS {
         if !run(seed, Duration::ZERO, forgetful).await.stale.is_empty() {
             return;
         }

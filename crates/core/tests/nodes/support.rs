@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use forebay_core::coherence::Coherence;
 use forebay_core::entry::{Assurance, Seq};
 use forebay_core::event::Tier;
 use forebay_core::fetch::{self, lookup_l1};
@@ -10,10 +11,11 @@ use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store,
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Shards, Store,
     Stored as StoreResult,
 };
 use forebay_core::seek::Seeker;
+use forebay_core::shard::Shard;
 use forebay_core::tag::{Ident, Tag};
 use forebay_core::tiers::{Absence, Fetched, Probe, Synced, Tiers};
 use forebay_core::time::{self, Clock, Moment};
@@ -22,6 +24,7 @@ use forebay_testkit::memory::{MemoryL2, MemoryServer};
 use forebay_testkit::origin::CountingOrigin;
 use tokio::time::{sleep, timeout};
 
+use crate::SHARDS;
 use crate::toy::{Ask, Call, Toy};
 pub(crate) use crate::toy::{Conduct, Manners, Settles, answer, body_of};
 
@@ -35,9 +38,12 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
 /// How many failures in a row open the breaker.
 pub(crate) const FAILURES: u64 = 3;
 
-/// A server, an origin and a clock that all nodes share.
+/// An L2, an origin and a clock that all nodes share.
 pub(crate) struct World {
+    /// The server of the shard that [`X`] is in; for one shard, the server.
     pub(crate) server: MemoryServer,
+    /// Those of all shards, that one among them.
+    pub(crate) servers: Vec<MemoryServer>,
     pub(crate) origin: CountingOrigin,
     pub(crate) clock: Clock,
     pub(crate) chance: time::Random,
@@ -49,8 +55,16 @@ impl World {
     }
 
     pub(crate) fn on(server: MemoryServer) -> Self {
-        let clock = Clock::new(TokioClock::new());
-        Self { server, origin: CountingOrigin::new(), clock, chance: time::Random::seeded(1) }
+        let mut servers: Vec<_> = (0..SHARDS).map(|_| MemoryServer::new()).collect();
+        servers[shard_of(X)] = server;
+        Self::on_all(servers)
+    }
+
+    /// One server for each shard.
+    pub(crate) fn on_all(servers: Vec<MemoryServer>) -> Self {
+        let server = servers[shard_of(X)].clone();
+        let (clock, chance) = (Clock::new(TokioClock::new()), time::Random::seeded(1));
+        Self { server, servers, origin: CountingOrigin::new(), clock, chance }
     }
 
     /// A node that has joined.
@@ -62,7 +76,9 @@ impl World {
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Settings)) -> Node {
         let node = self.start(&self.server.client(), change);
         pass(MS).await;
-        assert!(node.tiers.instance().coherence().incarnation().is_some(), "the node has joined");
+        let shards = node.tiers.instance().shards();
+        let joined = |shard: &Shard| shard.coherence().incarnation().is_some();
+        assert!(shards.iter().all(joined), "the node has joined");
         node
     }
 
@@ -75,9 +91,16 @@ impl World {
         nodes.try_into().unwrap_or_else(|_| unreachable!("as many as were made"))
     }
 
-    /// A node on a client that may have faults already.
+    /// A node on a client, of the shard of [`X`], that may have faults already.
     pub(crate) fn start(&self, l2: &MemoryL2, change: impl FnOnce(&mut Settings)) -> Node {
-        self.start_over(l2, Line { l2: l2.clone(), delays: None }, change)
+        let mut clients = self.clients();
+        clients[shard_of(X)] = l2.clone();
+        self.start_over(clients, |_| None, change)
+    }
+
+    /// A new client of each shard.
+    pub(crate) fn clients(&self) -> Vec<MemoryL2> {
+        self.servers.iter().map(MemoryServer::client).collect()
     }
 
     /// A node without L2. Its client is there for the sake of form.
@@ -87,19 +110,31 @@ impl World {
         settings.chance = self.chance.clone();
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start(settings, None)), L1Settings::default()));
         let (l2, origin) = (self.server.client(), self.origin.clone());
-        Node { tiers, l2, origin, origin_takes: 0, manners: Manners::default() }
+        Node { tiers, clients: vec![l2.clone()], l2, origin, origin_takes: 0, manners: Manners::default() }
     }
 
-    pub(crate) fn start_over(&self, l2: &MemoryL2, line: Line, change: impl FnOnce(&mut Settings)) -> Node {
+    /// A node on these clients, one for each shard, over lines that take their time as `delays` says.
+    pub(crate) fn start_over(
+        &self,
+        clients: Vec<MemoryL2>,
+        delays: impl Fn(u64) -> Option<Random>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Node {
         let mut settings = Settings::new(NAMESPACE, None);
         settings.clock = self.clock.clone();
         settings.chance = self.chance.clone();
         change(&mut settings);
-        let instance = Arc::new(Instance::start(settings, Some(Arc::new(line))));
+        let lines = clients.iter().zip(0..).map(|(l2, shard)| {
+            let delays = delays(shard).map(Mutex::new);
+            Arc::new(Line { l2: l2.clone(), delays }) as Arc<dyn L2>
+        });
+        let shards = Shards::new(lines.collect()).unwrap();
+        let instance = Arc::new(Instance::start_over(settings, Some(shards)));
         let tiers = Arc::new(Tiers::new(instance, L1Settings::default()));
         Node {
             tiers,
-            l2: l2.clone(),
+            l2: clients[shard_of(X)].clone(),
+            clients,
             origin: self.origin.clone(),
             origin_takes: 0,
             manners: Manners::default(),
@@ -115,7 +150,10 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) tiers: Arc<Tiers<Toy>>,
+    /// Its client of the shard that [`X`] is in.
     pub(crate) l2: MemoryL2,
+    /// Those of all shards, that one among them.
+    pub(crate) clients: Vec<MemoryL2>,
     pub(crate) origin: CountingOrigin,
     /// How many milliseconds the origin sits over an answer at most, once it has read the data.
     pub(crate) origin_takes: u32,
@@ -145,6 +183,11 @@ pub(crate) enum From {
 }
 
 impl Node {
+    /// What it knows of the shard of [`X`].
+    pub(crate) fn coherence(&self) -> &Coherence {
+        self.tiers.instance().shard(hashed(X)).coherence()
+    }
+
     /// Asks for a key, and lets what the answer leaves behind come to an end.
     pub(crate) async fn get(&self, key: &str) -> Got {
         let got = self.request(key, None).await;
@@ -256,7 +299,23 @@ pub(crate) fn secrets() -> Secrets {
 
 /// The hash under which a key's answer stands.
 pub(crate) fn hashed(key: &str) -> Key {
-    secrets().key(&Ask::new(key, None, Manners::default()).canonical)
+    secrets().key(&canonical(key))
+}
+
+/// A key as requests for it spell it.
+pub(crate) fn canonical(key: &str) -> Vec<u8> {
+    Ask::new(key, None, Manners::default()).canonical
+}
+
+/// In which shard a key's answers stand.
+pub(crate) fn shard_of(key: &str) -> usize {
+    hashed(key).shard_of(SHARDS)
+}
+
+/// A key called much like this whose answers stand where those of [`X`] do.
+pub(crate) fn near(name: &str) -> String {
+    let names = (0..).map(|n| if n == 0 { name.to_owned() } else { format!("{name} {n}") });
+    names.into_iter().find(|name| shard_of(name) == shard_of(X)).unwrap()
 }
 
 /// Whether this is an invalidation that L2 did not confirm.
@@ -343,4 +402,6 @@ impl Random {
     }
 }
 
+/// The key that most tests are about, and whose shard has their faults.
+pub(crate) const X: &str = "x";
 const NAMESPACE: &str = "nodes";

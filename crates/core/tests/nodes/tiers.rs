@@ -53,17 +53,18 @@ async fn many_misses_in_one_instance_are_one_lookup_and_one_fetch() {
 async fn a_frame_from_before_an_instance_started_is_checked_against_the_log_once() {
     let world = World::new();
     let a = world.node().await;
-    a.get("kept").await;
-    a.get("gone").await;
-    let version = a.write("gone").await.unwrap();
+    let (kept, gone) = (near("kept"), near("gone"));
+    a.get(&kept).await;
+    a.get(&gone).await;
+    let version = a.write(&gone).await.unwrap();
     a.write("something else").await.unwrap();
     let late = world.node().await;
-    assert!(world.server.frame(hashed("gone")).is_some(), "invalidated, not removed");
-    assert_eq!(late.get("kept").await, (0, From::L2));
+    assert!(world.server.frame(hashed(&gone)).is_some(), "invalidated, not removed");
+    assert_eq!(late.get(&kept).await, (0, From::L2));
     assert_eq!(late.l2.calls(Op::Scores), 1);
-    assert_eq!(late.get("kept").await, (0, From::L1));
+    assert_eq!(late.get(&kept).await, (0, From::L1));
     assert_eq!(late.l2.calls(Op::Scores), 1);
-    assert_eq!(late.get("gone").await, (version, From::Origin));
+    assert_eq!(late.get(&gone).await, (version, From::Origin));
 }
 
 #[tokio::test(start_paused = true)]

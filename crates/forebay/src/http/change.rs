@@ -70,7 +70,7 @@ impl Unsafe {
         };
         let stored = match wanted {
             Some(wanted) => {
-                let before = hub.tiers.before_change();
+                let before = hub.tiers.before_change(&wanted.canonical);
                 Some((Judge::before(Arc::new(wanted), scope.clone(), parts, None), before))
             }
             None => {

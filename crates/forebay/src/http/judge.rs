@@ -220,7 +220,7 @@ impl Judge {
     /// The list of the URL's variants.
     pub(super) fn variants_beside(&self) -> Variants {
         let tiers = &self.wanted.hub.tiers;
-        let marker = tiers.l1().get(&tiers.instance().settings().secrets.key(&self.wanted.canonical));
+        let marker = tiers.l1().get(&tiers.key(&self.wanted.canonical));
         match marker.as_deref().map(|marker| &marker.value) {
             Some(Kept::Varies(_, variants)) => variants.clone(),
             _ => Variants::default(),
@@ -230,11 +230,11 @@ impl Judge {
     /// The same, with a place for this one.
     pub(super) fn admitted(&self, variant: &[u8], lifetime: Lifetime) -> Result<Variants, &'static str> {
         let hub = &self.wanted.hub;
-        let key = |canonical| hub.tiers.instance().settings().secrets.key(canonical);
+        let key = hub.tiers.key(variant).beside(hub.tiers.key(&self.wanted.canonical));
         let variants = self.variants_beside();
         let kept = lifetime.freshness.saturating_add(lifetime.windows.keep);
         let (now, remaining) = (hub.now(), kept.saturating_sub(lifetime.initial_age));
-        match variants.admit(key(variant), now, now.after(remaining)) {
+        match variants.admit(key, now, now.after(remaining)) {
             Admission::Admitted => Ok(variants),
             Admission::Full => Err("too-many-variants"),
         }
