@@ -24,6 +24,8 @@ mod losses;
 mod parts;
 #[path = "../nodes/schedules.rs"]
 mod schedules;
+#[path = "../nodes/soft.rs"]
+mod soft;
 #[path = "../nodes/stale.rs"]
 mod stale;
 #[path = "../nodes/tiers.rs"]
