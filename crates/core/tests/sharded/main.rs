@@ -28,5 +28,7 @@ mod schedules;
 mod soft;
 #[path = "../nodes/stale.rs"]
 mod stale;
+#[path = "../nodes/strict.rs"]
+mod strict;
 #[path = "../nodes/tiers.rs"]
 mod tiers;
