@@ -258,7 +258,7 @@ mod tests {
 
     fn entry(early: Early) -> Entry<()> {
         let span = Span { born: Moment::default(), lifetime: 60 * SECOND, keep: Duration::ZERO, early };
-        Entry::new((), b"key", &[], Stamp::default(), span)
+        Entry::new((), Key::from_bytes([0; 16]), b"key", &[], Stamp::default(), span)
     }
 
     fn at(seconds: u32) -> Moment {

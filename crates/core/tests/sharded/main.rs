@@ -15,6 +15,8 @@ mod toy;
 mod bounds;
 #[path = "../nodes/change.rs"]
 mod change;
+#[path = "../nodes/early.rs"]
+mod early;
 #[path = "../nodes/failures.rs"]
 mod failures;
 #[path = "../nodes/guarantees.rs"]
