@@ -11,10 +11,14 @@ pub(crate) struct Arguments {
     /// Numbers and names of scenarios and measurements; all scenarios where there is none.
     pub(crate) named: Vec<String>,
     pub(crate) pace: Pace,
+    /// How long a soak lasts.
+    pub(crate) minutes: u64,
     pub(crate) seed: u64,
     pub(crate) systems: Systems,
     /// `forebay`, built.
     pub(crate) binary: PathBuf,
+    /// `forebay`, built so that it can be told to leave a mechanism out.
+    pub(crate) mutants: Option<PathBuf>,
     /// Where the table is written; nowhere for none.
     pub(crate) docs: Option<PathBuf>,
 }
@@ -36,9 +40,11 @@ impl Arguments {
         let mut parsed = Self {
             named: Vec::new(),
             pace: Pace::full(SECONDS),
+            minutes: MINUTES,
             seed: SEED,
             systems: Systems::Both,
             binary,
+            mutants: None,
             docs: None,
         };
         let mut args = args.iter();
@@ -47,11 +53,12 @@ impl Arguments {
             match arg.as_str() {
                 "--short" => parsed.pace = Pace::short(),
                 "--seconds" => parsed.pace = Pace::full(value()?.parse()?),
-                "--minutes" => parsed.pace = Pace::full(60 * value()?.parse::<u64>()?),
+                "--minutes" => parsed.minutes = value()?.parse()?,
                 "--seed" => parsed.seed = value()?.parse()?,
                 "--forebay-only" => parsed.systems = Systems::Forebay,
                 "--baseline-only" => parsed.systems = Systems::Baseline,
                 "--binary" => parsed.binary = value()?.into(),
+                "--mutants" => parsed.mutants = Some(value()?.into()),
                 "--docs" => parsed.docs = Some(value()?.into()),
                 flag if flag.starts_with('-') => return Err(format!("no flag {flag}").into()),
                 name => parsed.named.push(name.to_owned()),
@@ -76,6 +83,7 @@ impl Arguments {
 
 const SECONDS: u64 = 30;
 const SEED: u64 = 1;
+const MINUTES: u64 = 60;
 
 #[cfg(test)]
 mod tests {

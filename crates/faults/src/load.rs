@@ -131,6 +131,10 @@ struct Control {
     ended: AtomicBool,
     /// The instances that writers do not use, as bits.
     spared: AtomicU64,
+    /// The instances that are not read, as bits.
+    out: AtomicU64,
+    /// How often an instance has been replaced: connections to its predecessor are not used any more.
+    replaced: AtomicU64,
 }
 
 /// What every writer needs.
@@ -165,6 +169,19 @@ impl Load {
     /// Keeps writers away from an instance, until told otherwise.
     pub(crate) fn spare(&self, instance: usize) {
         self.control.spared.fetch_or(1 << instance, Ordering::SeqCst);
+    }
+
+    /// Neither reads nor writes through an instance, until it is put back.
+    pub(crate) fn take_out(&self, instance: usize) {
+        self.spare(instance);
+        self.control.out.fetch_or(1 << instance, Ordering::SeqCst);
+    }
+
+    /// Uses an instance again, over new connections.
+    pub(crate) fn put_back(&self, instance: usize) {
+        self.control.replaced.fetch_add(1, Ordering::SeqCst);
+        self.control.out.fetch_and(!(1 << instance), Ordering::SeqCst);
+        self.control.spared.fetch_and(!(1 << instance), Ordering::SeqCst);
     }
 
     /// Keeps writers away from all instances, until told otherwise.
@@ -206,12 +223,19 @@ async fn read_all(
 ) -> Collected {
     let (mut client, clock, mut samples) = (Client::new(to), Clock::system(), Vec::new());
     sleep(random.up_to(pause)).await;
-    let mut due = interval(pause);
+    let (mut due, mut replaced) = (interval(pause), 0);
     due.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let tick = due.tick().await;
         if control.ended.load(Ordering::SeqCst) {
             return Collected { samples, ..Collected::default() };
+        }
+        if control.out.load(Ordering::SeqCst) & (1 << instance) != 0 {
+            continue;
+        }
+        let replacements = control.replaced.load(Ordering::SeqCst);
+        if replacements != replaced {
+            (client, replaced) = (Client::new(to), replacements);
         }
         let waited = tick.elapsed();
         let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
@@ -244,12 +268,17 @@ fn understand(path: &str, answer: io::Result<Answer>) -> Result<(From, u64), Fai
 async fn write_all(writer: Writer, mut random: Random, pause: Duration, control: Arc<Control>) -> Collected {
     let (mut collected, mut clients) = (Collected::default(), HashMap::new());
     sleep(random.up_to(pause)).await;
-    let mut due = interval(pause);
+    let (mut due, mut replaced) = (interval(pause), 0);
     due.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         due.tick().await;
         if control.ended.load(Ordering::SeqCst) {
             return collected;
+        }
+        let replacements = control.replaced.load(Ordering::SeqCst);
+        if replacements != replaced {
+            clients.clear();
+            replaced = replacements;
         }
         let spared = control.spared.load(Ordering::SeqCst);
         let free: Vec<usize> =
@@ -315,6 +344,11 @@ impl Writer {
         collected.confirmed = u64::from(answer.status == 200);
         collected.unconfirmed = u64::from(answer.status == 202);
         collected
+    }
+
+    /// The version that a resource has now.
+    pub(crate) fn version(&self, key: usize) -> u64 {
+        self.origin.version(key)
     }
 
     /// A client for the admin API of an instance.

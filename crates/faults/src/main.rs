@@ -18,6 +18,9 @@ mod scenarios;
 mod table;
 mod arguments;
 mod suite;
+mod mutants;
+mod soak;
+mod figures;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
 async fn dispatch(args: &[String]) -> Result<Outcome, Error> {
     match args.split_first() {
         Some((first, rest)) if first == "plain" => plain::serve(rest).await.map(|()| Outcome::Held),
+        Some((first, rest)) if first == "mutants" => mutants::run(&Arguments::parse(rest)?).await,
+        Some((first, rest)) if first == "soak" => soak::run(&Arguments::parse(rest)?).await,
+        Some((first, rest)) if first == "figures" => figures::run(&Arguments::parse(rest)?).await,
         _ => suite::run(&Arguments::parse(args)?).await,
     }
 }

@@ -130,6 +130,11 @@ impl Writable {
     pub(crate) fn write(&self, key: usize) -> u64 {
         self.0.versions[key].fetch_add(1, Ordering::SeqCst) + 1
     }
+
+    /// The version that a resource has now.
+    pub(crate) fn version(&self, key: usize) -> u64 {
+        self.0.versions[key].load(Ordering::SeqCst)
+    }
 }
 
 /// The path of a resource that is written to.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(crate) enum System {
     Forebay(PathBuf),
     /// The baseline.
     Plain,
+    /// `forebay serve` without one mechanism of its protocol.
+    Mutant(PathBuf, &'static str),
 }
 
 impl System {
@@ -29,12 +31,13 @@ impl System {
         match self {
             Self::Forebay(_) => "forebay",
             Self::Plain => "plain",
+            Self::Mutant(_, mechanism) => mechanism,
         }
     }
 
     fn command(&self) -> Result<Command, Error> {
         Ok(match self {
-            Self::Forebay(binary) => Command::new(binary),
+            Self::Forebay(binary) | Self::Mutant(binary, _) => Command::new(binary),
             Self::Plain => Command::new(std::env::current_exe()?),
         })
     }
@@ -44,21 +47,44 @@ impl System {
 #[derive(Debug)]
 pub(crate) struct Instance {
     process: Child,
+    ports: Ports,
+    log: PathBuf,
+}
+
+/// Where an instance listens; port 0 for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports {
     addr: SocketAddr,
     admin: SocketAddr,
-    log: PathBuf,
+}
+
+impl Ports {
+    /// Any that are free.
+    pub(crate) fn any() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { addr: any, admin: any }
+    }
 }
 
 impl Instance {
     /// Starts one and waits until it listens.
-    pub(crate) async fn start(system: &System, scrap: &Scrap, args: &[String]) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        system: &System,
+        scrap: &Scrap,
+        ports: Ports,
+        args: &[String],
+    ) -> Result<Self, Error> {
         let mut command = system.command()?;
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FOREBAY_")) {
             command.env_remove(name);
         }
+        if let System::Mutant(_, mechanism) = system {
+            command.env("FOREBAY_MUTANT", mechanism);
+        }
         let verb = if *system == System::Plain { "plain" } else { "serve" };
         let log = scrap.file("log");
-        command.args([verb, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let Ports { addr, admin } = ports;
+        command.args([verb, "--listen", &addr.to_string(), "--admin-listen", &admin.to_string()]);
         command.arg("--admin-token-file").arg(scrap.token()?).args(args).kill_on_drop(true);
         let mut process =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?).spawn()?;
@@ -69,15 +95,21 @@ impl Instance {
         };
         let addr = address_after(&line, "listening on http://")?;
         let admin = address_after(&line, "admin on http://")?;
-        Ok(Self { process, addr, admin, log })
+        Ok(Self { process, ports: Ports { addr, admin }, log })
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.ports.addr
     }
 
     pub(crate) fn admin(&self) -> SocketAddr {
-        self.admin
+        self.ports.admin
+    }
+
+    /// Kills it (SIGKILL) and says where it listened.
+    pub(crate) async fn kill(&mut self) -> Result<Ports, Error> {
+        self.process.kill().await?;
+        Ok(self.ports)
     }
 
     /// Freezes it (SIGSTOP).
@@ -113,9 +145,17 @@ impl Instance {
 
     /// The answer of its admin API to a GET.
     pub(crate) async fn ask(&self, path: &str) -> io::Result<String> {
-        let mut client = Client::with_patience(self.admin, Duration::from_secs(2));
+        let mut client = Client::with_patience(self.admin(), Duration::from_secs(2));
         let answer = client.admin_get(path, TOKEN).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// The number under this name in its statistics.
+    pub(crate) async fn stat(&self, name: &str) -> Result<u64, Error> {
+        let stats = self.ask("/stats").await?;
+        let value = stats.split_once(&format!("\"{name}\":")).map_or("", |(_, rest)| rest);
+        let number: String = value.chars().take_while(char::is_ascii_digit).collect();
+        number.parse().map_err(|_| format!("no number {name} in {stats}").into())
     }
 
     /// The sum of a counter over all of its series for which `counts` is true.

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::error::Error;
 use crate::load::{Collected, From, Load, Plan, Sample};
 use crate::origin::{Manner, Origin};
-use crate::process::{Instance, Scrap, System};
+use crate::process::{Instance, Ports, Scrap, System};
 use crate::row::{Row, ms};
 
 /// How long each part of a scenario takes.
@@ -102,7 +102,8 @@ pub(crate) struct Stage {
     open: Option<(Moment, Moment)>,
     /// The instance whose last answers from memory are told, and since when it is cut off.
     watched: Option<(usize, Moment)>,
-    _scrap: Scrap,
+    system: System,
+    scrap: Scrap,
 }
 
 impl Stage {
@@ -114,7 +115,7 @@ impl Stage {
         for _ in 0..setting.instances {
             let proxy = FaultProxy::start(redis.addr()).await?;
             let args = arguments(&setting, system, &origin, &redis.url_at(proxy.addr()));
-            instances.push(Instance::start(system, &scrap, &args).await?);
+            instances.push(Instance::start(system, &scrap, Ports::any(), &args).await?);
             proxies.push(proxy);
         }
         for instance in &instances {
@@ -139,7 +140,8 @@ impl Stage {
             figures,
             open,
             watched: None,
-            _scrap: scrap,
+            system: system.clone(),
+            scrap,
         })
     }
 
@@ -205,6 +207,27 @@ impl Stage {
             instance.synced().await?;
         }
         Ok(self.now().since(from))
+    }
+
+    /// Replaces an instance by a new one, as a deployment does: it is taken out of the load, killed, started where it was, and put
+    /// back when it follows Redis.
+    pub(crate) async fn replace(&mut self, instance: usize) -> Result<(), Error> {
+        self.load.take_out(instance);
+        sleep(Duration::from_millis(300)).await;
+        let ports = self.instances[instance].kill().await?;
+        let url = self.redis.url_at(self.proxies[instance].addr());
+        let args = arguments(&self.setting, &self.system, &self.origin, &url);
+        self.instances[instance] = Instance::start(&self.system, &self.scrap, ports, &args).await?;
+        self.instances[instance].synced().await?;
+        self.load.put_back(instance);
+        Ok(())
+    }
+
+    /// Begins another load where the last one has ended, and hands over what that one has noted.
+    pub(crate) async fn next_load(&mut self, seed: u64) -> Result<Collected, Error> {
+        let collected = self.load.end().await?;
+        self.load = Load::start(&self.setting.plan, &self.instances, self.origin.writable(), seed);
+        Ok(collected)
     }
 
     /// The sum of a counter over all instances and over all series for which `counts` is true.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use forebay_core::coherence::Standing;
+use forebay_core::coherence::{Bookkeeping, Standing};
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
 use forebay_core::key::Secrets;
@@ -196,6 +196,24 @@ impl Cache {
     #[must_use]
     pub fn l1_size(&self) -> (u64, u64) {
         (self.hub.tiers.l1().entries(), self.hub.tiers.l1().weight())
+    }
+
+    /// How much this instance remembers of invalidations. All of it is bounded.
+    ///
+    /// ```
+    /// use forebay::{Cache, Tag};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let cache = Cache::builder("shop").build().await?;
+    /// cache.invalidate(Tag("article:42")).await?;
+    /// assert_eq!(cache.bookkeeping().unconfirmed, 1); // without Redis there is nobody to confirm it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn bookkeeping(&self) -> Bookkeeping {
+        self.hub.tiers.instance().coherence().bookkeeping()
     }
 
     /// Whether this instance knows what has been invalidated elsewhere.

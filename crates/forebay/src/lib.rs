@@ -117,7 +117,7 @@ pub mod chaos;
 mod invalidate;
 mod cache;
 
-pub use forebay_core::coherence::Standing;
+pub use forebay_core::coherence::{Bookkeeping, Standing};
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error, Shards};

@@ -1,5 +1,6 @@
 //! `cargo xtask faults`.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::redis;
@@ -29,6 +30,7 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     redis::provide(redis::consent(false))?;
+    let mutants = options.args.first().is_some_and(|first| first == "mutants");
     let mut build = cargo(["build", "--package", "forebay-cli", "--package", "forebay-faults"]);
     if options.profile == Profile::Release {
         build.arg("--release");
@@ -37,7 +39,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = run::root().join("target").join(options.profile.folder());
     let mut suite = Command::new(folder.join("forebay-faults"));
     suite.args(&options.args).arg("--docs").arg(run::root().join("docs/faults.md"));
+    if mutants {
+        suite.arg("--mutants").arg(with_mutants()?);
+    }
     stage("faults", &mut suite)
+}
+
+/// Builds the binary that can be told to leave out a mechanism of its protocol. It has a folder of its own, so that it is never
+/// taken for the other.
+fn with_mutants() -> Result<PathBuf, Failure> {
+    let folder = run::root().join("target/mutants");
+    let mut build = cargo(["build", "--package", "forebay-cli", "--target-dir"]);
+    build.arg(&folder).env("RUSTFLAGS", "--cfg mutants");
+    stage("build with mutants", &mut build)?;
+    Ok(folder.join("debug/forebay"))
 }
 
 impl Profile {

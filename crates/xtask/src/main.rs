@@ -75,4 +75,7 @@ Usage: cargo xtask <task>
                            Run the fault scenarios, all if none is named, on real processes and a real Redis, on
                            Forebay and on a baseline; print a table and write it to docs/faults.md. With --short a
                            debug build, on Forebay alone, in minutes, and nothing is written.
+  faults figures|mutants|soak [--minutes N]
+                           What else docs/faults.md tells: figures; whether the scenarios see each mechanism of the
+                           protocol that is left out; random faults for N minutes (60).
   --help                   This text.";

@@ -18,6 +18,31 @@ pub(super) struct Stats {
     l2: &'static str,
     hits: Hits,
     misses: u64,
+    remembered: Remembered,
+    process: Process,
+}
+
+/// What the instance keeps of invalidations.
+#[derive(Debug, Serialize)]
+struct Remembered {
+    invalidated: usize,
+    unconfirmed: usize,
+    acknowledged: usize,
+}
+
+/// What the process uses: for telling whether it grows.
+#[derive(Debug, Serialize)]
+struct Process {
+    tasks: usize,
+    /// Where the system tells it.
+    open_files: Option<usize>,
+}
+
+impl Process {
+    fn now() -> Self {
+        let open_files = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        Self { tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(), open_files }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -36,6 +61,7 @@ struct Hits {
 pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
     let (entries, bytes) = backstage.cache.l1_size();
     let metrics = backstage.metrics.render();
+    let remembered = backstage.cache.bookkeeping();
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),
         namespace: backstage.namespace.to_string(),
@@ -54,6 +80,12 @@ pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
             flight: sum(&metrics, "cache_hits_total", "tier=\"flight\""),
         },
         misses: sum(&metrics, "cache_misses_total", ""),
+        remembered: Remembered {
+            invalidated: remembered.invalidated,
+            unconfirmed: remembered.unconfirmed,
+            acknowledged: remembered.acknowledged,
+        },
+        process: Process::now(),
     })
 }
 

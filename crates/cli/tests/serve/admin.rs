@@ -179,6 +179,8 @@ async fn stats_and_metrics_tell_what_was_done_and_no_key() {
     assert_eq!((hits("l1") + hits("flight"), hits("l2")), (2, 0));
     assert_eq!((stats["misses"].as_u64(), stats["l2"].as_str()), (Some(1), Some("none")));
     assert_eq!((stats["namespace"].as_str(), stats["profile"].as_str()), (Some("shop"), Some("proxy")));
+    let unconfirmed = stats["remembered"]["unconfirmed"].as_u64();
+    assert_eq!((unconfirmed, stats["process"]["tasks"].as_u64() > Some(0)), (Some(0), true));
     let metrics = site.admin("GET /metrics", &right, "").await;
     assert!(metrics.body.contains("cache_hits_total{namespace=\"shop\""), "{}", metrics.body);
     assert!(!metrics.body.contains("canary"), "{}", metrics.body);

@@ -14,6 +14,7 @@ impl State {
     pub fn serve_until(&self) -> Moment {
         match self.membership {
             Membership::Alone | Membership::Apart => Moment::NEVER,
+            Membership::Joined(_) if self.lacks(Mechanism::Lease) => Moment::NEVER,
             Membership::Joined(_) => self.unsynced.map_or(self.lease_until, |until| {
                 until.min(self.lease_until.after(self.settings.partition_grace))
             }),
@@ -29,6 +30,7 @@ impl State {
                 self.table.get(ident).is_none_or(|seq| seq <= stamp.seq)
                     && self.pending.get(ident).is_none_or(|epoch| epoch <= stamp.epoch)
             })
+            || self.lacks(Mechanism::EntryCheck)
     }
 
     /// The stamp of a value that the origin has confirmed, when it was asked at `asked`: as far from `stamp` towards

@@ -1,6 +1,7 @@
 //! The parts that the protocol consists of, by name: a test takes one out and sees that it is missed.
 
-/// What the protocol consists of: the search removes each once, to show that it would be missed.
+/// What the protocol consists of: the search removes each once, to show that it would be missed, and a build with
+/// `--cfg mutants` can run without one of those in [`Mechanism::BY_NAME`], to show that it would be missed from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mechanism {
     /// A lease waits until the log is applied as far as the poll saw it.
@@ -21,6 +22,8 @@ pub(super) enum Mechanism {
     Bump,
     /// Cutting the table raises its floor.
     CutRaisesFloor,
+    /// An entry of L1 is judged by what has been invalidated.
+    EntryCheck,
     /// Nothing filled before a fresh start is served after it.
     EpochFloor,
     /// A frame from below the table's floor is judged by the log.
@@ -31,6 +34,8 @@ pub(super) enum Mechanism {
     GraceFromPoll,
     /// It is counted from when that poll was sent.
     GraceFromSend,
+    /// L1 is trusted only for so long without news.
+    Lease,
     /// A lease is counted from when its poll was sent.
     LeaseFromSend,
     /// A frame is not taken at a position that the log has fallen back to.
@@ -67,4 +72,30 @@ pub(super) enum Mechanism {
     TaintAtRead,
     /// Answers from before a reconnect are void.
     VoidAnswers,
+}
+
+#[cfg(mutants)]
+impl Mechanism {
+    /// Those whose loss can be seen from outside of a process.
+    const BY_NAME: [(&str, Self); 9] = [
+        ("apply-before-lease", Self::ApplyBeforeLease),
+        ("audit", Self::Audit),
+        ("entry-check", Self::EntryCheck),
+        ("floor-at-read", Self::FloorAtRead),
+        ("gap-detection", Self::GapDetection),
+        ("lease", Self::Lease),
+        ("reach-at-read", Self::ReachAtRead),
+        ("table-at-read", Self::TableAtRead),
+        ("taint-at-read", Self::TaintAtRead),
+    ];
+
+    /// What the environment says to leave out. A name that means nothing ends the process: its run would show nothing.
+    pub(super) fn left_out() -> Option<Self> {
+        let name = std::env::var("FOREBAY_MUTANT").ok().filter(|name| !name.is_empty())?;
+        let named = Self::BY_NAME.iter().find(|(known, _)| *known == name);
+        match named {
+            Some((_, mechanism)) => Some(*mechanism),
+            None => panic!("FOREBAY_MUTANT={name} is no mechanism that can be left out"),
+        }
+    }
 }

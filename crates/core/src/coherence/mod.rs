@@ -37,6 +37,7 @@ mod protocol;
 mod idents;
 mod state;
 mod audit;
+mod bookkeeping;
 mod soft;
 mod judge;
 #[cfg(test)]
@@ -45,6 +46,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use self::bookkeeping::Bookkeeping;
 pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves, Standing};
 pub use self::soft::asked;

@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
+use super::bookkeeping::Bookkeeping;
 use super::protocol::{Action, Event, FrameVerdict, Settings, Ticket};
 use super::state::State;
 use crate::entry::{Entry, Stamp};
@@ -157,6 +158,12 @@ impl Coherence {
     #[must_use]
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.read().incarnation()
+    }
+
+    /// How much the instance remembers.
+    #[must_use]
+    pub fn bookkeeping(&self) -> Bookkeeping {
+        self.read().bookkeeping()
     }
 
     /// See [`State::is_tainted`].

@@ -68,7 +68,7 @@ pub struct State {
     /// come from a server that is gone.
     pub(super) generation: u64,
     /// What a test has removed, to see that it is missed.
-    #[cfg(test)]
+    #[cfg(any(test, mutants))]
     pub(super) knocked_out: Option<Mechanism>,
 }
 
@@ -123,7 +123,9 @@ impl State {
             wants: Wants::default(),
             in_flight: None,
             generation: 0,
-            #[cfg(test)]
+            #[cfg(mutants)]
+            knocked_out: Mechanism::left_out(),
+            #[cfg(all(test, not(mutants)))]
             knocked_out: None,
         }
     }
@@ -323,12 +325,12 @@ impl State {
     }
 
     /// Whether a test has removed `mechanism`.
-    #[cfg(test)]
+    #[cfg(any(test, mutants))]
     pub(super) fn lacks(&self, mechanism: Mechanism) -> bool {
         self.knocked_out == Some(mechanism)
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(any(test, mutants)))]
     #[expect(clippy::unused_self, reason = "the tests' version looks into the state")]
     pub(super) const fn lacks(&self, _: Mechanism) -> bool {
         false

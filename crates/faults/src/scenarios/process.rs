@@ -19,6 +19,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         runs: Runs::Everywhere,
     },
     Scenario {
+        id: "F22",
+        title: "instances are replaced one by one (SIGKILL, started anew)",
+        setting: Setting::default,
+        act: replaced,
+        runs: Runs::Everywhere,
+    },
+    Scenario {
         id: "F10",
         title: "an instance is frozen in mid-fill, longer than a fill may take",
         setting: slow,
@@ -47,6 +54,20 @@ fn slow() -> Setting {
 /// By default a fill may take 60 s, by Redis' clock.
 fn frozen_in_fills(stage: &mut Stage) -> Acting<'_> {
     freeze_the_last(stage, Duration::from_secs(62))
+}
+
+fn replaced(stage: &mut Stage) -> Acting<'_> {
+    Box::pin(async move {
+        let end = stage.now().after(stage.pace.during);
+        let mut replaced = 0;
+        while stage.now() < end {
+            stage.replace(replaced % stage.instances.len()).await?;
+            replaced += 1;
+            sleep(Duration::from_millis(500)).await;
+        }
+        stage.note(format!("{replaced} replaced"));
+        Ok(())
+    })
 }
 
 /// Freezes the last instance for as long as the fault lasts, and at least this long. What it has is invalidated by the others.

@@ -46,7 +46,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         id: "F14",
-        title: "Redis is killed and comes back with an older snapshot",
+        title: "Redis is killed and comes back with an older snapshot; an instance is replaced",
         setting: with_grace,
         act: restored,
         runs: Runs::Everywhere,
@@ -170,7 +170,7 @@ fn evicting(stage: &mut Stage) -> Acting<'_> {
 }
 
 /// What was confirmed after the snapshot is lost to Redis. From then until the instances that have heard of it have issued it
-/// again, answers may be old: these are counted apart.
+/// again, answers may be old: these are counted apart. An instance that starts after that knows what it finds in Redis and no more.
 fn restored(stage: &mut Stage) -> Acting<'_> {
     Box::pin(async move {
         stage.command(&["SAVE"]).await?;
@@ -183,6 +183,7 @@ fn restored(stage: &mut Stage) -> Acting<'_> {
         stage.heal();
         let synced = stage.synced().await?;
         stage.leave_open(lost, stage.now().after(LEASE));
+        stage.replace(stage.instances.len() - 1).await?;
         stage.note(format!("snapshot {} ms old, in sync {} ms after", ms(half), ms(synced)));
         Ok(())
     })

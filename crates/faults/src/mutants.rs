@@ -1,0 +1,65 @@
+//! Would the scenarios see it if a mechanism of the protocol were missing? Each is left out once.
+
+use crate::arguments::Arguments;
+use crate::error::Error;
+use crate::process::System;
+use crate::scenarios;
+use crate::suite::{self, Outcome};
+use crate::table;
+
+/// A mechanism and the scenarios that should miss it, the likeliest first.
+const MUTANTS: [(&str, &[&str]); 9] = [
+    ("apply-before-lease", &["F4b", "F6a"]),
+    ("audit", &["F14"]),
+    ("entry-check", &["F1"]),
+    ("floor-at-read", &["F22"]),
+    ("gap-detection", &["F4a"]),
+    ("lease", &["F6c", "F9"]),
+    ("reach-at-read", &["F6a", "F4b", "F4a"]),
+    ("table-at-read", &["F1", "F3"]),
+    ("taint-at-read", &["F8", "F7"]),
+];
+
+/// Runs every mutant until a scenario has seen it. It has held when every one was seen.
+pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
+    let binary =
+        arguments.mutants.as_ref().ok_or("mutants need --mutants, a binary built with --cfg mutants")?;
+    let all = scenarios::all();
+    println!("{HEAD}");
+    let (mut lines, mut caught) = (Vec::new(), 0);
+    for (mechanism, by) in MUTANTS {
+        let system = System::Mutant(binary.clone(), mechanism);
+        let mut seen = None;
+        for scenario in by.iter().filter_map(|id| all.iter().find(|scenario| scenario.id == *id)) {
+            let row = suite::stage(scenario, &system, arguments.pace, arguments.seed).await?;
+            if !row.held() {
+                seen = Some(format!("| `{mechanism}` | {} | {} of {} |", row.id, row.stale, row.reads));
+                break;
+            }
+        }
+        caught += usize::from(seen.is_some());
+        let line = seen.unwrap_or_else(|| format!("| `{mechanism}` | **none** of {} | 0 |", by.join(", ")));
+        println!("{line}");
+        lines.push(line);
+    }
+    if let Some(docs) = &arguments.docs {
+        table::update(docs, "mutants", HEAD, &lines, 1)?;
+    }
+    println!("caught {caught} of {}", MUTANTS.len());
+    Ok(if caught == MUTANTS.len() { Outcome::Held } else { Outcome::Broken })
+}
+
+const HEAD: &str = "| left out | caught by | stale after Ok |\n|---|---|---:|";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_has_scenarios_that_exist() {
+        let all = scenarios::all();
+        for id in MUTANTS.iter().flat_map(|(_, by)| *by) {
+            assert!(all.iter().any(|scenario| scenario.id == *id), "{id}");
+        }
+    }
+}
