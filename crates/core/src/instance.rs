@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::coherence::{self, Standing};
+use crate::coherence::{self, Bookkeeping, Standing};
 use crate::event::{Event, Names, Recorder};
 use crate::key::{Key, Secrets};
 use crate::l2::{Issued, L2, L2Error, Position, Shards};
@@ -122,6 +122,12 @@ impl Instance {
     #[must_use]
     pub fn shard(&self, key: Key) -> &Shard {
         &self.shards[key.shard_of(self.shards.len())]
+    }
+
+    /// How much is remembered of invalidations, of all shards.
+    #[must_use]
+    pub fn bookkeeping(&self) -> Bookkeeping {
+        self.shards.iter().map(|shard| shard.coherence.bookkeeping()).sum()
     }
 
     /// How the instance stands to L2: as the shard does that it knows least of.

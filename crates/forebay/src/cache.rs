@@ -213,7 +213,7 @@ impl Cache {
     /// ```
     #[must_use]
     pub fn bookkeeping(&self) -> Bookkeeping {
-        self.hub.tiers.instance().coherence().bookkeeping()
+        self.hub.tiers.instance().bookkeeping()
     }
 
     /// Whether this instance knows what has been invalidated elsewhere.

@@ -1,5 +1,7 @@
 //! How much an instance remembers of invalidations.
 
+use std::iter::Sum;
+
 use super::state::State;
 
 /// How many idents are remembered for what. Each number has its limit in [`Settings`](super::Settings).
@@ -12,6 +14,16 @@ pub struct Bookkeeping {
     pub unconfirmed: usize,
     /// Acknowledged so lately that they are looked for after a reconnect.
     pub acknowledged: usize,
+}
+
+impl Sum for Bookkeeping {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            invalidated: sum.invalidated + one.invalidated,
+            unconfirmed: sum.unconfirmed + one.unconfirmed,
+            acknowledged: sum.acknowledged + one.acknowledged,
+        })
+    }
 }
 
 impl State {
