@@ -1,7 +1,7 @@
 //! The operations.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Timeout, timeout};
 
+use crate::client::failed;
 use crate::config::{ConfigError, Redis};
-use crate::connection::{self, Dialer, Role, Slot, failed};
+use crate::connection::{self, Dialer, Role, Route, Slot};
 use crate::schema::{self, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
@@ -42,16 +43,18 @@ impl Redis {
     /// Outside of a Tokio runtime.
     pub fn connect(&self, namespace: &str, secrets: &Secrets) -> Result<RedisL2, ConfigError> {
         self.check()?;
-        let (reads, writes) = (Slot::new(), Slot::new());
+        let route = Arc::new(Route::of(self)?);
+        let (reads, writes) = (Slot::new(&route), Slot::new(&route));
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Reads), reads.clone()));
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Writes), writes.clone()));
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
         Ok(RedisL2 {
             redis: self.clone(),
             schema: Schema::new(namespace, secrets),
             reads,
             writes,
-            bus: Slot::new(),
+            bus: Slot::new(&route),
+            route,
             issuer: Bytes::copy_from_slice(&random_id()),
             heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
             tasks: Mutex::new(tasks),
@@ -66,6 +69,7 @@ impl Redis {
 /// all of it in memory: what is to stay must be copied.
 pub struct RedisL2 {
     redis: Redis,
+    route: Arc<Route>,
     schema: Schema,
     reads: Slot,
     writes: Slot,
@@ -178,7 +182,7 @@ impl L2 for RedisL2 {
 
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
-        let dialer = Dialer::new(self.redis.clone(), Role::Bus);
+        let dialer = Dialer::new(&self.route, Role::Bus);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(subscribe::run(dialer, self.bus.clone(), self.schema.channel.clone(), sender));
