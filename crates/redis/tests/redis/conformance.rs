@@ -51,6 +51,12 @@ async fn so_it_does_for_a_user_with_the_documented_rights() {
     holds_over(&at(&redis.url())).await;
 }
 
+#[test]
+fn the_operations_page_shows_the_same_rights() {
+    let page = include_str!("../../../../docs/operations.md");
+    assert_eq!(rights_in(page).join(" "), documented_rights("shop"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_it_does_over_a_unix_socket() {
     let redis = RedisServer::builder().password("hunter2").unix_socket().start().await.unwrap();
