@@ -83,9 +83,7 @@ pub struct RedisL2 {
 impl L2 for RedisL2 {
     fn open(&self) -> L2Future<'_, Position> {
         Box::pin(async {
-            // At start this may come before the first connection: that is no outage yet.
-            let client = self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)??;
-            self.open_over(&client).await
+            self.open_over(&self.writer().await?).await
         })
     }
 
@@ -195,6 +193,11 @@ impl L2 for RedisL2 {
 }
 
 impl RedisL2 {
+    /// The connection for writes. At start one may be asked for before the first is made: that is no outage yet.
+    async fn writer(&self) -> Result<Client, L2Error> {
+        self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)?
+    }
+
     async fn open_over(&self, client: &Client) -> Result<Position, L2Error> {
         let mut args = self.args();
         args.push(micros(TICK));
@@ -228,7 +231,7 @@ impl RedisL2 {
         args.extend(idents_as_args(store.idents));
         let mut keys = self.keys();
         keys.push(self.schema.entry(store.key).into());
-        let client = self.writes.client()?;
+        let client = self.writer().await?;
         let word: String = answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
         stored(&word).ok_or_else(malformed)
     }
@@ -241,7 +244,7 @@ impl RedisL2 {
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
         let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
-            self.call(&scripts::INVALIDATE, &self.writes.client()?, args).await?;
+            self.call(&scripts::INVALIDATE, &self.writer().await?, args).await?;
         let position = position(&seq, &incarnation)?;
         Ok(Issued { position, previous: number(&previous)?, last: number(&last)? })
     }
