@@ -42,9 +42,29 @@ pub(crate) struct Serve {
     origin: Option<String>,
     /// The Redis that instances share: redis://[USER:PASSWORD@]HOST[:PORT][/DB] [default: none, L1 alone]
     ///
-    /// It may be down, also at the start: no request fails because of it.
+    /// It may be down, also at the start: no request fails because of it. Over TLS rediss://; a Unix socket
+    /// redis+unix:///PATH; the master that sentinels name redis-sentinel://HOST[:PORT],..,HOST[:PORT]/SERVICE; a cluster
+    /// redis-cluster://HOST[:PORT],..; valkey means the same as redis.
     #[arg(long, env = "FOREBAY_REDIS", value_name = "URL", hide_env_values = true)]
     redis: Option<String>,
+    /// A file with Redis' password, instead of one in the URL; it is read again for each connection
+    #[arg(long, env = "FOREBAY_REDIS_PASSWORD_FILE", value_name = "FILE", hide_env_values = true)]
+    redis_password_file: Option<String>,
+    /// A file with the password of the sentinels, where they ask for one
+    #[arg(long, env = "FOREBAY_REDIS_SENTINEL_PASSWORD_FILE", value_name = "FILE", hide_env_values = true)]
+    redis_sentinel_password_file: Option<String>,
+    /// The certificate authorities that may vouch for Redis, in PEM [default: those of the system]
+    #[arg(long, env = "FOREBAY_REDIS_CA_FILE", value_name = "FILE", hide_env_values = true)]
+    redis_ca_file: Option<String>,
+    /// A certificate to show to Redis, in PEM; needs --redis-key-file
+    #[arg(long, env = "FOREBAY_REDIS_CERTIFICATE_FILE", value_name = "FILE", hide_env_values = true)]
+    redis_certificate_file: Option<String>,
+    /// The key of that certificate, in PEM; needs --redis-certificate-file
+    #[arg(long, env = "FOREBAY_REDIS_KEY_FILE", value_name = "FILE", hide_env_values = true)]
+    redis_key_file: Option<String>,
+    /// How long an operation of Redis may take; at most a quarter of --lease [default: 100ms]
+    #[arg(long, env = "FOREBAY_REDIS_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    redis_timeout: Option<String>,
     /// Instances with the same namespace on the same Redis share entries and invalidations [default: default]
     ///
     /// Give each service its own: 1 to 64 characters out of a-z, 0-9, `_`, `.` and `-`.

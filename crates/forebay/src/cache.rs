@@ -7,7 +7,6 @@ use std::time::Duration;
 use forebay_core::coherence::{Bookkeeping, Standing};
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
-use forebay_core::key::Secrets;
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{L2, Shards};
 use forebay_core::tag::Targets;
@@ -301,11 +300,15 @@ impl From<Shards> for Shared {
 }
 
 impl Shared {
-    fn connect(self, _namespace: &str, _secrets: &Secrets) -> Result<Shards, BuildError> {
+    fn connect(self, _namespace: &str, _settings: &Settings) -> Result<Shards, BuildError> {
         match self {
             #[cfg(feature = "redis")]
             Self::Redis(redis) => {
-                let l2 = redis.connect(_namespace, _secrets).map_err(BuildError::Redis)?;
+                let (timeout, lease) = (redis.operation_timeout(), _settings.coherence.lease);
+                if timeout.saturating_mul(4) > lease {
+                    return Err(BuildError::RedisTimeout { timeout, lease });
+                }
+                let l2 = redis.connect(_namespace, &_settings.secrets).map_err(BuildError::Redis)?;
                 Ok(Shards::from(Arc::new(l2) as Arc<dyn L2>))
             }
             Self::Custom(l2) => Ok(l2),
@@ -486,7 +489,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How long L1 may be served without news from Redis: the bound on staleness when messages are lost. From 100 ms to
+    /// How long L1 may be served without news from Redis: the bound on staleness when messages are lost. Four times
+    /// Redis' timeout at least. From 100 ms to
     /// 5 minutes, default 2 s. Polls go out four times as often.
     pub fn lease(mut self, lease: impl IntoDuration) -> Self {
         self.lease = self.duration("lease", lease);
@@ -534,7 +538,7 @@ impl CacheBuilder {
         let settings = self.settings()?;
         let name = self.name.as_deref().map(CacheName::new).transpose();
         let name = name.map_err(|_| BuildError::Name(self.name.clone().unwrap_or_default()))?;
-        let l2 = self.l2.take().map(|l2| l2.connect(&self.namespace, &settings.secrets)).transpose()?;
+        let l2 = self.l2.take().map(|l2| l2.connect(&self.namespace, &settings)).transpose()?;
         #[cfg(feature = "chaos")]
         let l2 = match &self.chaos {
             Some(chaos) => l2.map(|l2| -> Arc<dyn L2> { Arc::new(ChaosL2::new(l2, chaos)) }),

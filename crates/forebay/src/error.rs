@@ -1,6 +1,8 @@
 //! What can be wrong with a configuration. Nothing here ever reaches a request.
 
 use std::fmt;
+#[cfg(feature = "redis")]
+use std::time::Duration;
 
 pub use forebay_core::instance::InvalidateError;
 
@@ -32,6 +34,14 @@ pub enum BuildError {
     /// Redis' address or settings.
     #[cfg(feature = "redis")]
     Redis(forebay_redis::ConfigError),
+    /// Redis may take too long for the lease, which four polls have to fit into.
+    #[cfg(feature = "redis")]
+    RedisTimeout {
+        /// How long one operation may take.
+        timeout: Duration,
+        /// The lease.
+        lease: Duration,
+    },
     /// `build` was called outside of a tokio runtime.
     Runtime,
 }
@@ -60,6 +70,20 @@ impl fmt::Display for BuildError {
             Self::Range { setting, value, accepted } => write!(f, "{setting} of {value}: {accepted}"),
             #[cfg(feature = "redis")]
             Self::Redis(error) => error.fmt(f),
+            #[cfg(feature = "redis")]
+            Self::RedisTimeout { timeout, lease } => {
+                let longest = humantime::format_duration(*lease / 4);
+                let (timeout, shortest) = (
+                    humantime::format_duration(*timeout),
+                    humantime::format_duration(timeout.saturating_mul(4)),
+                );
+                let lease = humantime::format_duration(*lease);
+                write!(
+                    f,
+                    "redis timeout of {timeout} with a lease of {lease}: four polls have to fit into a lease; \
+                     a timeout of at most {longest}, or a lease of at least {shortest}, is accepted"
+                )
+            }
             Self::Runtime => f.write_str("a cache has to be built inside of a tokio runtime"),
         }
     }

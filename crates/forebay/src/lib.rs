@@ -96,6 +96,7 @@
 //!
 //! * `axum` (default): templates are filled from axum's path parameters, and [`Cached`] is a response part.
 //! * `redis` (default): Redis as L2.
+//! * `tls`: Redis over TLS, `rediss://`.
 //! * `memory`: an L2 in memory, for tests, with faults on demand (`forebay::memory`).
 //! * `chaos`: faults by chance, for tests (`forebay::chaos`).
 

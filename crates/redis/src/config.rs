@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fred::types::RespVersion;
-use fred::types::config::{Config, ServerConfig};
+use crate::login::{Login, Password};
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+use crate::url::{self, Encryption, Parts, Refused, Target};
 
 /// How to reach Redis and how to use it. Plain configuration: nothing is connected before
 /// [`connect`](Redis::connect).
@@ -27,7 +30,13 @@ use fred::types::config::{Config, ServerConfig};
 #[derive(Clone)]
 #[must_use]
 pub struct Redis {
-    pub(crate) server: Config,
+    pub(crate) target: Target,
+    pub(crate) encryption: Encryption,
+    pub(crate) database: Option<u8>,
+    pub(crate) login: Login,
+    pub(crate) sentinel_login: Login,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Tls,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) retention: Duration,
@@ -37,30 +46,46 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Redis at this URL, `redis://[[user:]password@]host[:port][/database]`; `valkey://` means the same. Special
-    /// characters in user and password are percent-encoded.
+    /// Redis at this URL. `valkey` means the same as `redis`, in all of them:
+    ///
+    /// | URL | what it is |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/database]` | one server, or the address behind which there is always the master |
+    /// | `rediss://` with the same | over TLS; the feature `tls` |
+    /// | `redis+unix://[user:password@]/path` or `unix:///path` | a server's Unix socket |
+    /// | `redis-sentinel://[user:password@]host[:port],host[:port]../service[/database]` | the master that these sentinels name; `rediss-sentinel://` over TLS, to both |
+    /// | `redis-cluster://[user:password@]host[:port],host[:port]..` | a cluster; `rediss-cluster://` over TLS |
+    ///
+    /// Ports are 6379, of sentinels 26379, unless given. A user alone is `user:@`, a password alone `:password@`; special
+    /// characters in them are percent-encoded. A password is better kept out of the URL:
+    /// [`password_file`](Self::password_file).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is no such URL. The error never shows user or password.
+    /// [`ConfigError`] when it is no such URL, with what is wrong and the form that is accepted. The error never shows
+    /// user or password.
     pub fn url(url: &str) -> Result<Self, ConfigError> {
-        let refuse = || ConfigError::new("url", without_secrets(url), URL_FORM);
-        let (scheme, rest) = url.split_once("://").ok_or_else(refuse)?;
-        if !SCHEMES.contains(&scheme) || rest.contains(['?', '#']) {
-            return Err(refuse());
+        let mut parts = url::parse(url).map_err(|Refused { problem, form }| {
+            ConfigError::new("url", url::without_secrets(url), format!("{problem}; {form}"))
+        })?;
+        let login = Login::of(&mut parts);
+        let Parts { target, encryption, database, .. } = parts;
+        if let (Encryption::Tls, false) = (encryption, cfg!(feature = "tls")) {
+            let accepted = "without the feature `tls` of the crate no TLS";
+            return Err(ConfigError::new("url", url::without_secrets(url), accepted));
         }
-        let mut server = Config::from_url_centralized(url).map_err(|_| refuse())?;
-        let ServerConfig::Centralized { server: address } = &mut server.server else { return Err(refuse()) };
-        if address.host.is_empty() {
-            return Err(refuse());
+        if let (Target::Socket(_), false) = (&target, cfg!(unix)) {
+            let accepted = "on this system no Unix socket";
+            return Err(ConfigError::new("url", url::without_secrets(url), accepted));
         }
-        if let Some(v6) = address.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            address.host = v6.to_owned().into();
-        }
-        server.version = RespVersion::RESP3;
-        server.fail_fast = true;
         Ok(Self {
-            server,
+            target,
+            encryption,
+            database,
+            login,
+            sentinel_login: Login::default(),
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
             timeout: Duration::from_millis(100),
             connect_timeout: Duration::from_millis(500),
             retention: Duration::from_secs(25 * 3600),
@@ -68,6 +93,75 @@ impl Redis {
             max_fill: Duration::from_secs(60),
             max_value: 8 << 20,
         })
+    }
+
+    /// The ACL user, instead of the one in the URL.
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.login.user = Some(name.into());
+        self
+    }
+
+    /// The password, instead of the one in the URL.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.login.password = Some(Password::Given(password.into()));
+        self
+    }
+
+    /// The file that holds the password, instead of the one in the URL; a line's end after it does not count. It is read
+    /// for each new connection, so that a changed password is used without a restart.
+    ///
+    /// ```
+    /// use forebay_redis::Redis;
+    ///
+    /// let redis = Redis::url("redis://localhost")?.user("shop").password_file("/run/secrets/redis");
+    /// let error = redis.check().unwrap_err().to_string();
+    /// assert!(error.starts_with("redis password_file /run/secrets/redis: "), "{error}");
+    /// # Ok::<(), forebay_redis::ConfigError>(())
+    /// ```
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.login.password = Some(Password::InFile(path.into()));
+        self
+    }
+
+    /// The user that the sentinels know, where they ask for one. The URL's user is for the servers alone.
+    pub fn sentinel_user(mut self, name: impl Into<String>) -> Self {
+        self.sentinel_login.user = Some(name.into());
+        self
+    }
+
+    /// The password that the sentinels ask for, where they do. The URL's password is for the servers alone.
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
+        self.sentinel_login.password = Some(Password::Given(password.into()));
+        self
+    }
+
+    /// The file that holds the sentinels' password; as [`password_file`](Self::password_file).
+    pub fn sentinel_password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sentinel_login.password = Some(Password::InFile(path.into()));
+        self
+    }
+
+    /// The certificate authorities, in PEM, that may vouch for the server, instead of those the system trusts. For
+    /// `rediss://`.
+    ///
+    /// ```no_run
+    /// use forebay_redis::Redis;
+    ///
+    /// let redis = Redis::url("rediss://cache.internal:6380")?.ca_file("/etc/redis/ca.pem");
+    /// # Ok::<(), forebay_redis::ConfigError>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.ca_file = Some(path.into());
+        self
+    }
+
+    /// The certificate to show to the server, and its key, both in PEM, where the server asks for one
+    /// (`tls-auth-clients yes`, as it comes). For `rediss://`.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.client_files = Some((certificate.into(), key.into()));
+        self
     }
 
     /// How long one operation may take; what has no answer by then has failed. Default 100 ms.
@@ -113,21 +207,76 @@ impl Redis {
     ///
     /// [`ConfigError`] for the first that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
+        if let Target::Cluster(_) = self.target {
+            let accepted = "no cluster yet: one server, a socket or sentinels";
+            return Err(ConfigError::new("url", self.target.to_string(), accepted));
+        }
         in_range("timeout", self.timeout, ms(1)..=secs(60))?;
         in_range("connect_timeout", self.connect_timeout, ms(10)..=secs(60))?;
         in_range("max_fill", self.max_fill, secs(1)..=secs(24 * 3600))?;
         in_range("retention", self.retention, self.max_fill + secs(60)..=secs(366 * 24 * 3600))?;
         in_range("max_log", self.max_log, 1..=10_000_000)?;
-        in_range("max_value", self.max_value, 1024..=256 << 20)
+        in_range("max_value", self.max_value, 1024..=256 << 20)?;
+        let logins = [("password_file", &self.login), ("sentinel_password_file", &self.sentinel_login)];
+        for (setting, login) in logins {
+            if let (Some(path), Err(error)) = (login.file(), login.read()) {
+                let accepted = format!("{error}; a file that can be read and holds a password");
+                return Err(ConfigError::new(setting, path.display().to_string(), accepted));
+            }
+        }
+        self.check_tls()
+    }
+
+    /// How long one operation may take.
+    #[must_use]
+    pub fn operation_timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    #[cfg(feature = "tls")]
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let given = [
+            ("ca_file", &self.tls.ca_file.as_ref()),
+            ("client_certificate", &self.tls.client_files.as_ref().map(|(file, _)| file)),
+        ];
+        for (setting, file) in given {
+            if let (Some(file), Encryption::Plain) = (file, self.encryption) {
+                let accepted =
+                    "with a URL that begins with rediss:// or rediss-sentinel:// or rediss-cluster:// it";
+                return Err(ConfigError::new(setting, file.display().to_string(), accepted));
+            }
+        }
+        self.tls_config().map(drop)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "with the feature it has something to check"
+    )]
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// TLS as it was configured, if it was.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_config(&self) -> Result<Option<fred::types::config::TlsConfig>, ConfigError> {
+        if self.encryption == Encryption::Plain {
+            return Ok(None);
+        }
+        self.tls.config().map(Some).map_err(|(setting, file, problem)| {
+            ConfigError::new(setting, file.display().to_string(), format!("{problem}; PEM"))
+        })
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts = self.server.server.hosts();
         f.debug_struct("Redis")
-            .field("server", &hosts.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .field("database", &self.server.database)
+            .field("server", &self.target.to_string())
+            .field("encryption", &self.encryption)
+            .field("database", &self.database)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("retention", &self.retention)
@@ -178,19 +327,6 @@ fn in_range<T: PartialOrd + fmt::Debug>(
     Err(ConfigError::new(setting, format!("{value:?}"), accepted))
 }
 
-/// The URL as it may be shown. Whatever stands before the last `@` or in a query may be a password.
-fn without_secrets(url: &str) -> String {
-    let mut shown = url.to_owned();
-    if let Some((before, after)) = url.rsplit_once('@') {
-        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-        shown = format!("{scheme}://***@{after}");
-    }
-    if let Some(query) = shown.find(['?', '#']) {
-        shown.replace_range(query + 1.., "***");
-    }
-    format!("{shown:?}")
-}
-
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -198,10 +334,6 @@ const fn ms(ms: u64) -> Duration {
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
-
-const SCHEMES: [&str; 2] = ["redis", "valkey"];
-const URL_FORM: &str =
-    "redis://[[user:]password@]host[:port][/database], or valkey:// with the same after it,";
 
 #[cfg(test)]
 mod tests {
@@ -212,33 +344,29 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_host_port_user_and_database() {
-        let redis = Redis::url("valkey://u%40x:p%2Fw@[::1]:7000/3").unwrap();
-        assert_eq!(redis.server.server.hosts()[0].host, "::1");
-        assert_eq!(redis.server.server.hosts()[0].port, 7000);
-        assert_eq!(redis.server.username.as_deref(), Some("u@x"));
-        assert_eq!(redis.server.password.as_deref(), Some("p/w"));
-        assert_eq!(redis.server.database, Some(3));
+    fn what_is_no_redis_url_is_refused_with_what_is_wrong_and_what_is_accepted() {
+        let error = Redis::url("redis://localhost:99999").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "redis url \"redis://localhost:99999\": a port is no number from 1 to 65535; \
+             redis://[user:password@]host[:port][/database] is accepted"
+        );
     }
 
     #[test]
-    fn what_is_no_redis_url_is_refused_with_what_is_accepted() {
-        for url in [
-            "http://localhost:6379",
-            "rediss://localhost",
-            "redis-cluster://localhost",
-            "redis://",
-            "redis://localhost:99999",
-            "redis://localhost/x",
-            "redis://localhost/1/2",
-            "localhost:6379",
-            "",
-        ] {
+    #[cfg(not(feature = "tls"))]
+    fn tls_without_its_feature_is_refused_by_name() {
+        for url in ["rediss://localhost", "rediss-sentinel://localhost/m"] {
             let error = Redis::url(url).unwrap_err().to_string();
-            assert!(error.starts_with("redis url "), "{error}");
-            assert!(error.contains("redis://[[user:]password@]host"), "{error}");
-            assert!(error.contains(url), "{error}");
+            assert!(error.contains("feature `tls`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_file_that_is_not_there_is_named() {
+        let error = redis().sentinel_password_file("/nowhere/at/all").check().unwrap_err();
+        assert_eq!(error.setting(), "sentinel_password_file");
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
     #[test]

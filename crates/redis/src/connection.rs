@@ -1,11 +1,8 @@
-//! Connections: each one fred client with one life, replaced by a new client when it ends.
+//! Connections, each replaced by a new one when it ends.
 //!
-//! fred can reconnect by itself, but while it does so it queues commands, a subscription that was not renewed looks
-//! like one that was, and a server that stands still is not noticed while commands are sent. So fred is told never to
-//! reconnect: its task ends with the connection, and what owns it here dials again. Whoever asks for the client
-//! meanwhile is told at once that there is none.
+//! Whoever asks for the client meanwhile is told at once that there is none.
 //!
-//! **Invariant:** a connection answers a probe every second, or it is replaced.
+//! **Invariant:** a connection answers a probe every second, or it is replaced; so is one whose server is no master.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,43 +10,112 @@ use std::time::Duration;
 use forebay_core::l2::L2Error;
 use forebay_core::time::random_id;
 use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::ConnectHandle;
-use fred::types::config::{ConnectionConfig, PerformanceConfig, TcpConfig};
+use fred::error::Error;
+use fred::interfaces::{ClientLike, PubsubInterface};
+use fred::types::config::ServerConfig;
+use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::Redis;
+use crate::client::{Plan, Wire, unavailable};
+use crate::config::{ConfigError, Redis};
+use crate::home::{Home, RunId};
+use crate::sentinel::Sentinels;
+use crate::url::Target;
+
+/// Where an L2's connections lead, and how.
+pub(crate) struct Route {
+    plan: Plan,
+    target: Target,
+    sentinels: Option<Sentinels>,
+    home: Home,
+}
+
+impl Route {
+    pub(crate) fn of(redis: &Redis) -> Result<Self, ConfigError> {
+        let plan = Plan::of(redis)?;
+        let sentinels = match &redis.target {
+            Target::Sentinels { sentinels, service } => {
+                Some(Sentinels::new(sentinels, service, &plan.to_sentinels(&redis.sentinel_login)))
+            }
+            Target::Server(_) | Target::Socket(_) | Target::Cluster(_) => None,
+        };
+        Ok(Self { plan, target: redis.target.clone(), sentinels, home: Home::default() })
+    }
+
+    /// The server as it is to be dialled now.
+    async fn server(&self) -> Result<ServerConfig, L2Error> {
+        Ok(match (&self.target, &self.sentinels) {
+            (Target::Server(server), _) => ServerConfig::Centralized { server: server.clone() },
+            #[cfg(unix)]
+            (Target::Socket(path), _) => ServerConfig::Unix { path: path.clone() },
+            (Target::Sentinels { .. }, Some(sentinels)) => {
+                ServerConfig::Centralized { server: sentinels.master().await? }
+            }
+            (target, _) => return Err(L2Error::Unavailable(format!("{target} cannot be reached from here"))),
+        })
+    }
+
+    /// How long dialling may take in all: asking the sentinels, and then the server itself.
+    fn patience(&self) -> Duration {
+        self.plan.patience() * if self.sentinels.is_some() { 2 } else { 1 }
+    }
+
+    /// Waits until the sentinels name another master than this one; for ever where there are none.
+    async fn superseded(&self, server: &ServerConfig) -> L2Error {
+        match (&self.sentinels, server) {
+            (Some(sentinels), ServerConfig::Centralized { server }) => sentinels.until_another(server).await,
+            _ => std::future::pending().await,
+        }
+        L2Error::Unavailable("the sentinels name another master".into())
+    }
+}
 
 /// Where operations find the client of the connection that lives at the moment.
 #[derive(Clone)]
-pub(crate) struct Slot(Arc<watch::Sender<Option<Result<Client, L2Error>>>>);
+pub(crate) struct Slot {
+    current: Arc<watch::Sender<Option<Result<Tenant, L2Error>>>>,
+    home: Home,
+}
+
+/// A client, and which server it is connected to.
+type Tenant = (Client, Option<RunId>);
 
 impl Slot {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
+    pub(crate) fn new(route: &Route) -> Self {
+        Self { current: Arc::new(watch::Sender::new(None)), home: route.home.clone() }
     }
 
     /// The client, or at once why there is none.
     pub(crate) fn client(&self) -> Result<Client, L2Error> {
-        self.0.borrow().clone().unwrap_or_else(|| Err(L2Error::Unavailable("not connected yet".into())))
+        match &*self.current.borrow() {
+            Some(Ok((_, server))) if self.home.is_elsewhere(*server) => Err(moved()),
+            Some(Ok((client, _))) => Ok(client.clone()),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err(L2Error::Unavailable("not connected yet".into())),
+        }
     }
 
     /// The client, or why there is none, once the first connection has been tried.
     pub(crate) async fn tried(&self) -> Result<Client, L2Error> {
-        drop(self.0.subscribe().wait_for(Option::is_some).await);
+        drop(self.current.subscribe().wait_for(Option::is_some).await);
         self.client()
     }
 
-    /// Lets operations use `client` until the guard is dropped.
-    pub(crate) fn occupy(&self, client: &Client) -> Occupied {
-        self.0.send_replace(Some(Ok(client.clone())));
-        Occupied { slot: self.clone(), id: client.id().to_owned() }
+    /// Lets operations use the connection until the guard is dropped.
+    pub(crate) fn occupy(&self, connection: &Connection) -> Occupied {
+        let client = connection.client().clone();
+        let id = client.id().to_owned();
+        self.current.send_replace(Some(Ok((client, connection.run_id))));
+        Occupied { slot: self.clone(), id }
     }
 
     pub(crate) fn vacate(&self, why: &L2Error) {
-        self.0.send_replace(Some(Err(why.clone())));
+        self.current.send_replace(Some(Err(why.clone())));
+    }
+
+    fn holds(&self, id: &str) -> bool {
+        matches!(&*self.current.borrow(), Some(Ok((client, _))) if client.id() == id)
     }
 }
 
@@ -69,91 +135,112 @@ pub(crate) struct Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        if self.slot.client().is_ok_and(|client| client.id() == self.id) {
+        if self.slot.holds(&self.id) {
             self.slot.vacate(&L2Error::Unavailable("the connection was lost".into()));
         }
     }
 }
 
-/// A connection. Dropping it closes it.
+/// A connection to a master. Dropping it closes it.
 pub(crate) struct Connection {
-    pub(crate) client: Client,
-    task: OwnedTask,
-}
-
-struct OwnedTask(ConnectHandle);
-
-impl Drop for OwnedTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    wire: Wire,
+    server: ServerConfig,
+    run_id: Option<RunId>,
+    home: Home,
 }
 
 impl Connection {
-    /// Connects and greets the server.
-    async fn open(redis: &Redis, role: Role) -> Result<Self, L2Error> {
-        let (performance, connection) = (performance(role), connection(redis));
-        let client = Client::new(redis.server.clone(), Some(performance), Some(connection), None);
-        // Whoever subscribes to this before connecting cannot miss it.
-        let mut connected = client.reconnect_rx();
-        let mut task = OwnedTask(client.connect());
-        tokio::select! {
-            biased;
-            ended = &mut task.0 => return Err(end_of(ended)),
-            _ = connected.recv() => {}
-        }
-        Ok(Self { client, task })
+    async fn open(route: &Route, role: Role) -> Result<Self, L2Error> {
+        let server = route.server().await?;
+        let messages = if role == Role::Bus { BROADCAST } else { 1 };
+        let wire = Wire::open(&route.plan, server.clone(), messages).await?;
+        let run_id = identify(&wire.client).await?;
+        route.home.reached(run_id);
+        Ok(Self { wire, server, run_id, home: route.home.clone() })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.wire.client
     }
 
     /// Subscribes to a channel and returns when that is certain.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<(), L2Error> {
-        // fred does not wait for the confirmation, nor would it hand on a refusal. The probe's answer comes after it;
-        // a refusal comes in its place.
+        // fred does not wait for the confirmation, nor would it hand on a refusal. The answer to PING comes after it; a
+        // refusal comes in its place.
+        let client = self.client();
         let subscribed = async {
-            self.client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
-            probe(&self.client).await
+            client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
+            client.ping(None).await.map_err(|error| unavailable(&error))
         };
         timeout(PROBE_TIMEOUT, subscribed).await.unwrap_or_else(|_| Err(silence()))
     }
 
-    /// Waits for the connection's end, looking every second whether it is still alive.
+    /// Waits for the connection's end, or for a reason to end it, looking every second whether it is still alive and
+    /// its server still a master.
     pub(crate) async fn lost(mut self) -> L2Error {
         loop {
             tokio::select! {
-                ended = &mut self.task.0 => return end_of(ended),
+                why = self.wire.ended() => return why,
+                () = self.home.moved_from(self.run_id) => return moved(),
                 () = sleep(PROBE_INTERVAL) => {}
             }
+            let client = self.client().clone();
             tokio::select! {
-                ended = &mut self.task.0 => return end_of(ended),
-                answer = probe(&self.client) => if let Err(why) = answer { return why },
+                why = self.wire.ended() => return why,
+                answer = probe(&client) => if let Err(why) = answer { return why },
             }
         }
     }
 }
 
+/// Which server it is. One that refuses to tell is taken as it is; a replica is not.
+async fn identify(client: &Client) -> Result<Option<RunId>, L2Error> {
+    let command = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
+    match client.custom::<String, _>(command, vec!["server", "replication"]).await {
+        Ok(info) if info.lines().any(|line| line.trim_end() == "role:slave") => Err(replica()),
+        Ok(info) => Ok(RunId::in_info(&info)),
+        Err(error) if is_refused(&error) => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// Asks for a sign of life, and whether the server is a master.
 async fn probe(client: &Client) -> Result<(), L2Error> {
-    let answer = timeout(PROBE_TIMEOUT, client.ping(None)).await.map_err(|_| silence())?;
-    answer.map_err(|error| unavailable(&error))
+    let command = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
+    let answer = timeout(PROBE_TIMEOUT, client.custom::<Value, ()>(command, vec![])).await;
+    match answer.map_err(|_| silence())? {
+        Ok(Value::Array(role)) if role.first().and_then(Value::as_str).as_deref() == Some("slave") => {
+            Err(replica())
+        }
+        Ok(_) => Ok(()),
+        // That is a sign of life as well.
+        Err(error) if is_refused(&error) => Ok(()),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// Whether the server does not know the command, or does not want it from this user.
+fn is_refused(error: &Error) -> bool {
+    ["NOPERM", "ERR"].iter().any(|word| error.details().starts_with(word))
 }
 
 /// Dials, again and again: at once, then after a short pause that grows while connections do not last.
 pub(crate) struct Dialer {
-    redis: Redis,
+    route: Arc<Route>,
     role: Role,
     pause: Duration,
     since: Option<Instant>,
 }
 
 impl Dialer {
-    pub(crate) fn new(redis: Redis, role: Role) -> Self {
-        Self { redis, role, pause: MIN_PAUSE, since: None }
+    pub(crate) fn new(route: &Arc<Route>, role: Role) -> Self {
+        Self { route: Arc::clone(route), role, pause: MIN_PAUSE, since: None }
     }
 
     pub(crate) async fn dial(&mut self) -> Result<Connection, L2Error> {
-        // fred bounds connecting and greeting apart; this bounds whatever else there may be.
-        let patience = self.redis.connect_timeout * 3;
+        let patience = self.route.patience();
         let connection =
-            timeout(patience, Connection::open(&self.redis, self.role)).await.map_err(|_| silence())??;
+            timeout(patience, Connection::open(&self.route, self.role)).await.map_err(|_| silence())??;
         self.since = Some(Instant::now());
         Ok(connection)
     }
@@ -161,6 +248,18 @@ impl Dialer {
     /// Notes that the connection serves its purpose now.
     pub(crate) fn connected(&self) {
         tracing::debug!(role = ?self.role, "connected to Redis");
+    }
+
+    /// Waits until a connection that operations use is lost. One of them watches the sentinels; the others follow it.
+    async fn lost(&self, connection: Connection) -> L2Error {
+        if self.role != Role::Writes {
+            return connection.lost().await;
+        }
+        let server = connection.server.clone();
+        tokio::select! {
+            why = connection.lost() => why,
+            why = self.route.superseded(&server) => why,
+        }
     }
 
     /// Notes what ended the connection, or kept it from being made, and waits until it is time to dial again.
@@ -179,26 +278,14 @@ pub(crate) async fn keep(mut dialer: Dialer, slot: Slot) {
     loop {
         let why = match dialer.dial().await {
             Ok(connection) => {
-                let _occupied = slot.occupy(&connection.client);
+                let _occupied = slot.occupy(&connection);
                 dialer.connected();
-                connection.lost().await
+                dialer.lost(connection).await
             }
             Err(why) => why,
         };
         slot.vacate(&why);
         dialer.rest(&why).await;
-    }
-}
-
-/// fred's word on an operation, in ours.
-pub(crate) fn failed(error: Error) -> L2Error {
-    match error.kind() {
-        ErrorKind::Timeout => L2Error::Timeout,
-        ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Auth => {
-            unavailable(&error)
-        }
-        ErrorKind::Unknown if error.details() == NO_ROUTER => unavailable(&error),
-        _ => L2Error::Protocol(error.details().to_owned()),
     }
 }
 
@@ -213,43 +300,18 @@ fn silence() -> L2Error {
     L2Error::Unavailable("the server does not answer".into())
 }
 
-fn unavailable(error: &Error) -> L2Error {
-    L2Error::Unavailable(error.details().to_owned())
+fn moved() -> L2Error {
+    L2Error::Unavailable("another server has taken over".into())
 }
 
-fn end_of(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> L2Error {
-    match ended {
-        Ok(Err(error)) => unavailable(&error),
-        Ok(Ok(())) | Err(_) => L2Error::Unavailable("the connection was closed".into()),
-    }
-}
-
-fn performance(role: Role) -> PerformanceConfig {
-    PerformanceConfig {
-        broadcast_channel_capacity: if role == Role::Bus { BROADCAST } else { 1 },
-        ..PerformanceConfig::default()
-    }
-}
-
-fn connection(redis: &Redis) -> ConnectionConfig {
-    ConnectionConfig {
-        connection_timeout: redis.connect_timeout,
-        internal_command_timeout: redis.connect_timeout,
-        max_command_attempts: 1,
-        max_command_buffer_len: MAX_QUEUED,
-        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-        ..ConnectionConfig::default()
-    }
+fn replica() -> L2Error {
+    L2Error::Unavailable("the server is a replica".into())
 }
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Commands that wait to be written; beyond that they fail at once.
-const MAX_QUEUED: usize = 10_000;
 /// Messages on their way from fred to the subscription's own loop, which only hands them on. fred reserves the room
 /// in advance, and for seven other kinds of event as well; what does not fit is a gap like any other.
 const BROADCAST: usize = 1024;
-/// What fred says of a command that comes after the connection's end.
-const NO_ROUTER: &str = "Failed to send command to router.";

@@ -1,7 +1,7 @@
 //! The operations.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Timeout, timeout};
 
+use crate::client::failed;
 use crate::config::{ConfigError, Redis};
-use crate::connection::{self, Dialer, Role, Slot, failed};
+use crate::connection::{self, Dialer, Role, Route, Slot};
 use crate::schema::{self, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
@@ -42,16 +43,18 @@ impl Redis {
     /// Outside of a Tokio runtime.
     pub fn connect(&self, namespace: &str, secrets: &Secrets) -> Result<RedisL2, ConfigError> {
         self.check()?;
-        let (reads, writes) = (Slot::new(), Slot::new());
+        let route = Arc::new(Route::of(self)?);
+        let (reads, writes) = (Slot::new(&route), Slot::new(&route));
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Reads), reads.clone()));
-        tasks.spawn(connection::keep(Dialer::new(self.clone(), Role::Writes), writes.clone()));
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
         Ok(RedisL2 {
             redis: self.clone(),
             schema: Schema::new(namespace, secrets),
             reads,
             writes,
-            bus: Slot::new(),
+            bus: Slot::new(&route),
+            route,
             issuer: Bytes::copy_from_slice(&random_id()),
             heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
             tasks: Mutex::new(tasks),
@@ -66,6 +69,7 @@ impl Redis {
 /// all of it in memory: what is to stay must be copied.
 pub struct RedisL2 {
     redis: Redis,
+    route: Arc<Route>,
     schema: Schema,
     reads: Slot,
     writes: Slot,
@@ -79,9 +83,7 @@ pub struct RedisL2 {
 impl L2 for RedisL2 {
     fn open(&self) -> L2Future<'_, Position> {
         Box::pin(async {
-            // At start this may come before the first connection: that is no outage yet.
-            let client = self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)??;
-            self.open_over(&client).await
+            self.open_over(&self.writer().await?).await
         })
     }
 
@@ -178,7 +180,7 @@ impl L2 for RedisL2 {
 
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
-        let dialer = Dialer::new(self.redis.clone(), Role::Bus);
+        let dialer = Dialer::new(&self.route, Role::Bus);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(subscribe::run(dialer, self.bus.clone(), self.schema.channel.clone(), sender));
@@ -191,6 +193,11 @@ impl L2 for RedisL2 {
 }
 
 impl RedisL2 {
+    /// The connection for writes. At start one may be asked for before the first is made: that is no outage yet.
+    async fn writer(&self) -> Result<Client, L2Error> {
+        self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)?
+    }
+
     async fn open_over(&self, client: &Client) -> Result<Position, L2Error> {
         let mut args = self.args();
         args.push(micros(TICK));
@@ -224,7 +231,7 @@ impl RedisL2 {
         args.extend(idents_as_args(store.idents));
         let mut keys = self.keys();
         keys.push(self.schema.entry(store.key).into());
-        let client = self.writes.client()?;
+        let client = self.writer().await?;
         let word: String = answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
         stored(&word).ok_or_else(malformed)
     }
@@ -237,7 +244,7 @@ impl RedisL2 {
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
         let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
-            self.call(&scripts::INVALIDATE, &self.writes.client()?, args).await?;
+            self.call(&scripts::INVALIDATE, &self.writer().await?, args).await?;
         let position = position(&seq, &incarnation)?;
         Ok(Issued { position, previous: number(&previous)?, last: number(&last)? })
     }

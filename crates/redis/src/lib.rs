@@ -24,23 +24,34 @@
 //!
 //! # What a Redis user needs to be allowed
 //!
-//! Keys `{namespace:*` and channels `{namespace:*`, and these commands: `hello`, `select` (where the URL names a
-//! database), `ping`, `info`, `client|id`, `subscribe`, `mget`, `eval`, `evalsha`; for the scripts `time`, `get`, `set`,
-//! `unlink`, `getrange`, `zadd`, `zrem`, `zcard`, `zrange`, `zrangebyscore`, `zrevrangebyscore`, `zremrangebyscore`,
-//! `zremrangebyrank`, `zscore`, `zmscore`, `publish`. `info` and `client|id` are asked at connecting; it does no harm to
-//! refuse them.
+//! The keys and channels of the namespace, and these commands. `info`, `role` and `client|id` may be left out: then a
+//! server that has become a replica is noticed by its refusing writes. `select` is for URLs that name a database.
 //!
 //! ```text
-//! ACL SETUSER shop on >secret resetkeys resetchannels ~{shop:* &{shop:* -@all +hello +select +ping +info
-//!   +client|id +subscribe +mget +eval +evalsha +time +get +set +unlink +getrange +zadd +zrem +zcard +zrange
-//!   +zrangebyscore +zrevrangebyscore +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
+//! ACL SETUSER shop on >secret resetkeys resetchannels ~{shop:* &{shop:* -@all
+//!   +hello +select +ping +info +role +client|id +subscribe +mget +eval +evalsha
+//!   +time +get +set +unlink +getrange +zadd +zrem +zcard +zrange +zrangebyscore +zrevrangebyscore
+//!   +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
 //! ```
+//!
+//! Where sentinels ask for a user, it needs `+ping +info +client|id +sentinel|master`, without keys and channels.
+//!
+//! # Features
+//!
+//! * `tls`: `rediss://` URLs, `Redis::ca_file` and `Redis::client_certificate`.
 //!
 //! Modules import only what stands above them in this list.
 
+mod url;
+mod login;
+#[cfg(feature = "tls")]
+mod tls;
 mod config;
 mod schema;
 mod scripts;
+mod client;
+mod sentinel;
+mod home;
 mod connection;
 mod subscribe;
 mod l2;

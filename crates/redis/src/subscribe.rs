@@ -35,12 +35,12 @@ async fn subscribe(dialer: &mut Dialer, slot: &Slot, channel: &str, notices: &Se
         Ok(connection) => connection,
         Err(why) => return why,
     };
-    let messages = connection.client.message_rx();
+    let messages = connection.client().message_rx();
     if let Err(why) = connection.subscribe(channel).await {
         return why;
     }
     // From now on polls may go over this connection, and not before: a poll proves that the subscription lives.
-    let occupied = slot.occupy(&connection.client);
+    let occupied = slot.occupy(&connection);
     dialer.connected();
     // Nobody to tell is noticed by `run`.
     let _ = notices.send(Notice::Subscribed).await;

@@ -68,7 +68,7 @@ impl Config {
                 setting: "--origin (FOREBAY_ORIGIN)",
                 accepted: value::ORIGIN,
             })?,
-            redis: given.parsed("redis", value::redis)?,
+            redis: redis(&given)?,
             namespace: given.or("namespace", value::text, "default".to_owned())?,
             profile,
             policy: policy(&given, profile)?,
@@ -124,6 +124,49 @@ fn upkeep(given: &Given<'_>) -> Result<Upkeep, ConfigError> {
         upkeep = upkeep.negative_ttl(ttl);
     }
     Ok(upkeep)
+}
+
+/// Redis, with the settings that go with it.
+fn redis(given: &Given<'_>) -> Result<Option<Redis>, ConfigError> {
+    let Some(mut redis) = given.parsed("redis", value::redis)? else {
+        for name in REDIS {
+            if let Some((setting, value)) = given.find(name)? {
+                let accepted = "it goes with --redis (FOREBAY_REDIS), which is missing".to_owned();
+                return Err(ConfigError::Value { setting, value, accepted });
+            }
+        }
+        return Ok(None);
+    };
+    let [password, sentinel_password, authority, certificate, key, timeout] = REDIS;
+    if let Some(file) = given.parsed(password, value::path)? {
+        redis = redis.password_file(file);
+    }
+    if let Some(file) = given.parsed(sentinel_password, value::path)? {
+        redis = redis.sentinel_password_file(file);
+    }
+    if let Some(file) = given.parsed(authority, value::path)? {
+        redis = redis.ca_file(file);
+    }
+    match (given.parsed(certificate, value::path)?, given.parsed(key, value::path)?) {
+        (Some(certificate), Some(key)) => redis = redis.client_certificate(certificate, key),
+        (None, None) => {}
+        (Some(_), None) => {
+            return Err(ConfigError::Missing {
+                setting: "--redis-key-file (FOREBAY_REDIS_KEY_FILE)",
+                accepted: "--redis-certificate-file needs a file with the certificate's key",
+            });
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::Missing {
+                setting: "--redis-certificate-file (FOREBAY_REDIS_CERTIFICATE_FILE)",
+                accepted: "--redis-key-file needs a file with the key's certificate",
+            });
+        }
+    }
+    if let Some(timeout) = given.parsed(timeout, value::positive)? {
+        redis = redis.timeout(timeout);
+    }
+    Ok(Some(redis))
 }
 
 /// The admin API: both of its settings, or none.
@@ -237,3 +280,13 @@ fn as_text(value: &Value) -> Option<String> {
         _ => None,
     }
 }
+
+/// The settings that say how Redis is reached, beside its URL.
+const REDIS: [&str; 6] = [
+    "redis-password-file",
+    "redis-sentinel-password-file",
+    "redis-ca-file",
+    "redis-certificate-file",
+    "redis-key-file",
+    "redis-timeout",
+];

@@ -63,7 +63,7 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
 #[tokio::test]
 async fn other_mistakes_are_one_line_too() {
     let origin = ["serve", "--origin", "http://127.0.0.1:1"];
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 15] = [
         (
             &["serve"],
             "--origin (FOREBAY_ORIGIN) is missing: an address such as http://127.0.0.1:8000 is accepted, without a path",
@@ -99,6 +99,25 @@ async fn other_mistakes_are_one_line_too() {
             &["--admin-token-file", "x"],
             "--admin-listen (FOREBAY_ADMIN_LISTEN) is missing: --admin-token-file needs an address such as 127.0.0.1:9190",
         ),
+        (
+            &["--redis-timeout", "20ms"],
+            "--redis-timeout \"20ms\": it goes with --redis (FOREBAY_REDIS), which is missing",
+        ),
+        (
+            &["--redis", "rediss://127.0.0.1", "--redis-key-file", "x"],
+            "--redis-certificate-file (FOREBAY_REDIS_CERTIFICATE_FILE) is missing: --redis-key-file needs a file with \
+             the key's certificate",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--redis-password-file", "/nowhere/at/all"],
+            "redis password_file /nowhere/at/all: No such file or directory (os error 2); a file that can be read and \
+             holds a password is accepted",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--lease", "200ms"],
+            "redis timeout of 100ms with a lease of 200ms: four polls have to fit into a lease; a timeout of at most \
+             50ms, or a lease of at least 400ms, is accepted",
+        ),
     ];
     for (args, expected) in cases {
         let mut all =
@@ -131,8 +150,10 @@ async fn a_wrong_variable_is_called_by_its_name() {
 
 #[tokio::test]
 async fn a_wrong_file_is_one_line_that_names_it() {
-    let known = "listen, origin, redis, namespace, profile, l1-bytes, lease, partition-grace, refresh-ahead, refresh-early, \
-                 jitter, negative-ttl, set-cookie, store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
+    let known = "listen, origin, redis, redis-password-file, redis-sentinel-password-file, redis-ca-file, \
+                 redis-certificate-file, redis-key-file, redis-timeout, namespace, profile, l1-bytes, lease, \
+                 partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, set-cookie, \
+                 store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
                  header-read-timeout, idle-timeout, origin-timeout, origin-idle-timeout, drain-timeout, admin-listen, \
                  admin-token-file, log";
     let time = "a time such as 500ms, 2s, 5m or 1h is accepted, at most 365days";

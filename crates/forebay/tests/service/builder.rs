@@ -32,6 +32,14 @@ async fn each_error_names_the_setting_its_value_and_what_is_accepted() {
             refused(|b| b.l2(Redis::url("redis://localhost").unwrap().timeout(zero))).await,
             "redis timeout 0ns: from 1ms to 60s is accepted",
         ),
+        (
+            refused(|b| {
+                b.lease("1s").l2(Redis::url("redis://localhost").unwrap().timeout(Duration::from_millis(300)))
+            })
+            .await,
+            "redis timeout of 300ms with a lease of 1s: four polls have to fit into a lease; a timeout of at most 250ms, \
+             or a lease of at least 1s 200ms, is accepted",
+        ),
     ];
     for (error, expected) in cases {
         assert!(error.starts_with(expected) || error.ends_with(expected), "{error}");

@@ -9,7 +9,7 @@ use crate::support::*;
 
 /// Settings as in production: what does not answer soon is not waited for.
 fn impatient(world: &World) -> Redis {
-    Redis::url(&world.redis.url()).unwrap().timeout(Duration::from_millis(100))
+    Redis::url(&world.redis.url()).unwrap().timeout(Duration::from_millis(50))
 }
 
 async fn two(world: &World) -> [Node; 2] {

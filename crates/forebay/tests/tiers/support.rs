@@ -53,9 +53,10 @@ impl World {
         Self { redis: RedisServer::start().await.unwrap(), data: Arc::default() }
     }
 
-    /// The settings of Redis at its own address; patient, for a slow machine is no fault.
+    /// The settings of Redis at its own address; as patient as the lease permits, for a slow machine is no
+    /// fault.
     pub(crate) fn settings(&self, at: SocketAddr) -> Redis {
-        Redis::url(&self.redis.url_at(at)).unwrap().timeout(Duration::from_secs(2))
+        Redis::url(&self.redis.url_at(at)).unwrap().timeout(Duration::from_millis(500))
     }
 
     /// Two instances that share their entries.

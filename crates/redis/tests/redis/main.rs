@@ -9,3 +9,4 @@ mod conformance;
 mod losses;
 mod operations;
 mod outages;
+mod topologies;

@@ -187,12 +187,7 @@ async fn a_redis_that_takes_no_writes_can_still_be_read() {
 /// The recipe of the crate's docs.
 #[tokio::test]
 async fn a_user_with_the_documented_rights_can_do_everything() {
-    const RIGHTS: &str = "on >secret resetkeys resetchannels ~{t:* &{t:* -@all +hello +select +ping +info \
-                          +client|id +subscribe +mget +eval +evalsha +time +get +set +unlink +getrange +zadd \
-                          +zrem +zcard +zrange +zrangebyscore +zrevrangebyscore +zremrangebyscore \
-                          +zremrangebyrank +zscore +zmscore +publish";
-    let redis = RedisServer::start().await.unwrap();
-    redis.command(["ACL", "SETUSER", "shop"].into_iter().chain(RIGHTS.split_whitespace())).await.unwrap();
+    let redis = RedisServer::builder().user("shop", "secret", &documented_rights("t")).start().await.unwrap();
     let url = format!("redis://shop:secret@{}/0", redis.addr());
     let l2 = Redis::url(&url).unwrap().timeout(PATIENCE).max_log(1000).connect("t", &secrets()).unwrap();
     let at = until_open(&l2).await;

@@ -141,3 +141,16 @@ pub(crate) fn is_unavailable<T>(result: &Result<T, L2Error>) -> bool {
 
 /// A number that no log of today has issued.
 pub(crate) const FAR: Seq = 5_000_000_000_000_000;
+
+/// The rights that the crate's docs name, for namespaces of this pattern.
+pub(crate) fn documented_rights(namespaces: &str) -> String {
+    let docs = include_str!("../../src/lib.rs");
+    rights_in(docs).join(" ").replace("{shop:*", &format!("{{{namespaces}:*"))
+}
+
+/// The rights of the user `shop` in a text.
+pub(crate) fn rights_in(text: &str) -> Vec<&str> {
+    let (_, recipe) = text.split_once("ACL SETUSER shop on >secret ").expect("there is a recipe");
+    let (recipe, _) = recipe.split_once("```").expect("it ends");
+    recipe.split_whitespace().filter(|word| !matches!(*word, "//!" | "\\")).collect()
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Writes a certificate authority of its own (`ca.pem`), and a certificate and key for `localhost` and `127.0.0.1`
 /// (`server.pem`, `server.key`) that it signed. They serve clients that must show a certificate as well.
@@ -17,6 +17,8 @@ pub(super) fn write(dir: &Path) -> io::Result<()> {
 
 fn signed() -> Result<(String, String, String), rcgen::Error> {
     let mut params = CertificateParams::new(vec![])?;
+    // Another name than the certificates it signs have: they would count as signed by themselves.
+    params.distinguished_name.push(DnType::CommonName, "an authority for tests");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -121,6 +121,12 @@ impl RedisServer {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.ports.plain
+    }
+
+    /// The server's directory, which a test may put files of its own into.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir.0
     }
 
     /// The server's process, unless it was killed.
