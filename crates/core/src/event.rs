@@ -135,6 +135,8 @@ pub enum Event {
     Took(Op, Duration),
     /// A frame from L2 could not be read: a miss.
     Corrupt(&'static str),
+    /// A frame from L2 is from another life of the log: left behind by a flush, or put back after one. A miss.
+    Replayed,
     /// L2 took a frame.
     Stored,
     /// L2 refused a frame.
@@ -258,6 +260,10 @@ impl Recorder {
             Event::Corrupt(why) => {
                 tracing::warn!(namespace = %n.namespace, why, "unreadable frame in L2, treated as a miss");
                 n.counter("errors_total", [("op", "decode".into()), ("kind", (*why).into())]).increment(1);
+            }
+            Event::Replayed => {
+                n.counter("errors_total", [("op", "decode".into()), ("kind", "incarnation".into())])
+                    .increment(1);
             }
             Event::Stored => self.stored("stored"),
             Event::Refused(refusal) => self.stored(refusal.as_str()),

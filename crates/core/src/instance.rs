@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::coherence::{self, Bookkeeping, Standing};
 use crate::event::{Event, Names, Recorder};
+use crate::frame::Shape;
 use crate::key::{Key, Secrets};
 use crate::l2::{Issued, L2, L2Error, Position, Shards};
 use crate::shard::{Proof, Shard};
@@ -32,8 +33,8 @@ pub struct Settings {
     pub max_fill: Duration,
     /// The longest an entry stays in L2. Default 24 h.
     pub max_lifetime: Duration,
-    /// The largest frame in L2, in bytes. Default 8 MiB.
-    pub max_frame: usize,
+    /// What frames may look like.
+    pub frames: Shape,
 }
 
 impl Settings {
@@ -50,7 +51,7 @@ impl Settings {
             flight_wait: Duration::from_secs(10),
             max_fill: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
-            max_frame: 8 << 20,
+            frames: Shape::default(),
         }
     }
 }

@@ -96,6 +96,7 @@
 //!
 //! * `axum` (default): templates are filled from axum's path parameters, and [`Cached`] is a response part.
 //! * `redis` (default): Redis as L2.
+//! * `zstd`: [`Compression::zstd`] for bodies in L2.
 //! * `memory`: an L2 in memory, for tests, with faults on demand (`forebay::memory`).
 //! * `chaos`: faults by chance, for tests (`forebay::chaos`).
 
@@ -118,6 +119,7 @@ mod invalidate;
 mod cache;
 
 pub use forebay_core::coherence::{Bookkeeping, Standing};
+pub use forebay_core::compress::Compression;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error, Shards};

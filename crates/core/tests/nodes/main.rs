@@ -14,6 +14,7 @@ mod bounds;
 mod change;
 mod early;
 mod failures;
+mod forged;
 mod guarantees;
 mod losses;
 mod schedules;
