@@ -137,6 +137,8 @@ pub enum Event {
     Corrupt(&'static str),
     /// A frame from L2 is from another life of the log: left behind by a flush, or put back after one. A miss.
     Replayed,
+    /// The bus brought something that is no message, or that nobody with the secret has sent.
+    Malformed,
     /// L2 took a frame.
     Stored,
     /// L2 refused a frame.
@@ -260,6 +262,9 @@ impl Recorder {
             Event::Corrupt(why) => {
                 tracing::warn!(namespace = %n.namespace, why, "unreadable frame in L2, treated as a miss");
                 n.counter("errors_total", [("op", "decode".into()), ("kind", (*why).into())]).increment(1);
+            }
+            Event::Malformed => {
+                n.counter("errors_total", [("op", "bus".into()), ("kind", "malformed".into())]).increment(1);
             }
             Event::Replayed => {
                 n.counter("errors_total", [("op", "decode".into()), ("kind", "incarnation".into())])

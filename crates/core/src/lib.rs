@@ -12,7 +12,7 @@ pub mod tag;
 pub mod entry;
 pub mod l2;
 pub mod compress;
-mod seal;
+pub mod seal;
 pub mod frame;
 pub mod event;
 pub mod l1;

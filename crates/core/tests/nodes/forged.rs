@@ -5,6 +5,8 @@ use forebay_core::entry::{Density, Encoded};
 use forebay_core::frame::{self, Shape};
 use forebay_core::instance::Settings;
 use forebay_core::key::Secrets;
+use forebay_core::l2::Notice;
+use forebay_testkit::memory::Op;
 use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 
 use crate::support::*;
@@ -112,6 +114,31 @@ async fn instances_that_compress_and_instances_that_do_not_share_their_entries()
     a.get("x").await;
     b.get("y").await;
     assert_eq!((b.get("x").await, a.get("y").await), ((0, From::L2), (0, From::L2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_on_the_bus_ten_thousand_times_a_second_costs_no_hit_and_no_storm() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let world = World::new();
+    let [a, b] = world.nodes().await;
+    a.get("x").await;
+    let asked = a.l2.calls(Op::CatchUp) + a.l2.calls(Op::PollBus);
+    let seconds = 10;
+    for _ in 0..1000 * seconds {
+        (0..10).for_each(|_| a.l2.inject(Notice::Malformed));
+        pass(MS).await;
+        assert_eq!(a.peek("x"), Some((0, From::L1)));
+    }
+    assert_eq!(counted(&snapshotter, "cache_errors_total", ("op", "bus")), 10_000 * seconds);
+    let asked = a.l2.calls(Op::CatchUp) + a.l2.calls(Op::PollBus) - asked;
+    // Four polls a lease as ever, and as many looks into the log.
+    assert!(asked <= 2 * (1 + 2 * seconds), "{asked} in {seconds} s");
+    // A message that comes among it is heard.
+    let version = b.write("x").await.unwrap();
+    settle().await;
+    assert_eq!((a.peek("x"), a.get("x").await.0), (None, version));
 }
 
 const SECRET: &[u8] = b"a secret of sixteen bytes";
