@@ -15,6 +15,7 @@
 //! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
 //! | `cache_evictions_total` | counter | `namespace` |
+//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`): a table was full |
 //! | `cache_breaker_open` | gauge | `namespace` |
 //! | `cache_entries`, `cache_bytes` | gauge | `namespace` |
 //! | `cache_operation_latency_seconds` | histogram | `namespace`, `op` |
@@ -155,6 +156,8 @@ pub enum Event {
     Invalidated,
     /// An invalidation waits for L2.
     Unconfirmed,
+    /// A table was full, and what was to go into it went without: its name.
+    Full(&'static str),
     /// L1 dropped an entry for space.
     Evicted,
     /// L2 failed often enough to be kept off the request path.
@@ -282,6 +285,7 @@ impl Recorder {
             }
             Event::Invalidated => self.invalidated("confirmed"),
             Event::Unconfirmed => self.invalidated("unconfirmed"),
+            Event::Full(limit) => n.counter("limits_total", [("limit", (*limit).into())]).increment(1),
             Event::Evicted => self.evicted.get_or_init(|| n.counter("evictions_total", [])).increment(1),
             Event::BreakerOpened => {
                 tracing::warn!(namespace = %n.namespace, "L2 keeps failing: requests go on without it until it answers a probe");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::coherence::{self, Bookkeeping, Standing};
 use crate::event::{Event, Names, Recorder};
+use crate::flight;
 use crate::frame::Shape;
 use crate::key::{Key, Secrets};
 use crate::l2::{Issued, L2, L2Error, Position, Shards};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub names: Names,
     /// The protocol's own settings.
     pub coherence: coherence::Settings,
+    /// How many flights there may be.
+    pub flights: flight::Limits,
     /// How long a follower waits for its leader before it asks the origin itself. Default 10 s.
     pub flight_wait: Duration,
     /// How long a fill may take from its lookup to its last byte. Default 60 s, and no longer than L2 permits.
@@ -48,6 +51,7 @@ impl Settings {
             clock: Clock::system(),
             chance: Random::system(),
             names: Names::new("cache", namespace),
+            flights: flight::Limits::default(),
             flight_wait: Duration::from_secs(10),
             max_fill: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),

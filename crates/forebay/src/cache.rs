@@ -22,8 +22,9 @@ use crate::chaos::{Chaos, ChaosL2};
 use crate::duration::IntoDuration;
 use crate::error::{BuildError, DurationError, RouteError};
 use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
-use crate::hub::{Authority, Hub};
+use crate::hub::{Authority, Bounds, Hub};
 use crate::invalidate::{Invalidate, Pending};
+use crate::limits::Limits;
 use crate::route::RouteOptions;
 use crate::rules::Rules;
 use crate::stored::Kept;
@@ -371,6 +372,7 @@ pub struct CacheBuilder {
     l2: Option<Shared>,
     secret: Option<Vec<u8>>,
     compression: Compression,
+    limits: Limits,
     default_ttl: Option<Duration>,
     upkeep: Upkeep,
     policy: Policy,
@@ -395,6 +397,7 @@ impl CacheBuilder {
             l2: None,
             secret: None,
             compression: Compression::default(),
+            limits: Limits::default(),
             default_ttl: None,
             upkeep: Upkeep::new(),
             policy: Policy::default(),
@@ -437,6 +440,12 @@ impl CacheBuilder {
     /// Bodies are read however others have written them, so instances may differ in this.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// How large the cache's tables, queues and lists may grow. Default [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -556,7 +565,8 @@ impl CacheBuilder {
         let max_body = usize::try_from(largest.max(self.l1.largest())).unwrap_or(usize::MAX);
         let tiers = Arc::new(Tiers::new(Arc::new(Instance::start_over(settings, l2)), self.l1));
         tokio::spawn(keep_house(Arc::downgrade(&tiers)));
-        let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.upkeep, self.policy, max_body);
+        let bounds = Bounds { limits: self.limits, max_body };
+        let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.upkeep, self.policy, bounds);
         Ok(Cache { hub: Arc::new(hub) })
     }
 
@@ -581,6 +591,7 @@ impl CacheBuilder {
         settings.clock = self.clock.clone();
         settings.chance = self.chance.clone();
         settings.frames.compression = self.compression;
+        self.limits.apply(&mut settings)?;
         let within = |setting, value: Option<Duration>, low, high, accepted| match value {
             Some(value) if !(low..=high).contains(&value) => Err(BuildError::Range {
                 setting,

@@ -103,6 +103,7 @@
 mod error;
 mod duration;
 mod upkeep;
+mod limits;
 mod template;
 mod labels;
 mod cached;
@@ -143,5 +144,6 @@ pub use self::http::{
 };
 pub use self::hub::Authority;
 pub use self::invalidate::{Invalidate, Pending};
+pub use self::limits::Limits;
 pub use self::route::{Coherence, Cookies, RouteOptions};
 pub use self::upkeep::Upkeep;

@@ -158,7 +158,7 @@ impl Stored for Kept {
     fn weight(&self) -> usize {
         match self {
             Self::Response(response) => response.weight(),
-            Self::Varies(vary, _) => size_of_val(vary.names()) + Variants::weight(),
+            Self::Varies(vary, variants) => size_of_val(vary.names()) + variants.weight(),
         }
     }
 

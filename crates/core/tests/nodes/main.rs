@@ -16,6 +16,7 @@ mod early;
 mod failures;
 mod forged;
 mod guarantees;
+mod limits;
 mod losses;
 mod schedules;
 mod soft;
