@@ -286,7 +286,8 @@ impl From<forebay_redis::Redis> for Shared {
 #[cfg(feature = "memory")]
 impl From<forebay_memory::MemoryL2> for Shared {
     fn from(l2: forebay_memory::MemoryL2) -> Self {
-        Self::Custom(Arc::new(l2))
+        let l2: Arc<dyn L2> = Arc::new(l2);
+        l2.into()
     }
 }
 
@@ -558,7 +559,7 @@ impl CacheBuilder {
         let l2 = self.l2.take().map(|l2| l2.connect(&self.namespace, &settings.secrets)).transpose()?;
         #[cfg(feature = "chaos")]
         let l2 = match &self.chaos {
-            Some(chaos) => l2.map(|l2| -> Arc<dyn L2> { Arc::new(ChaosL2::new(l2, chaos)) }),
+            Some(chaos) => l2.map(|l2| l2.wrapped(|shard| Arc::new(ChaosL2::new(shard, chaos)))),
             None => l2,
         };
         let largest = if l2.is_some() { settings.frames.max_len as u64 } else { 0 };

@@ -193,14 +193,8 @@ impl RedisL2 {
     async fn open_over(&self, client: &Client) -> Result<Position, L2Error> {
         let mut args = self.args();
         args.push(micros(TICK));
-        let offered = args.first().cloned();
         let (incarnation, seq): (Bytes, Bytes) = self.call(&scripts::OPEN, client, args).await?;
-        let position = position(&seq, &incarnation)?;
-        if offered == Some(Value::Bytes(incarnation)) {
-            // A new life has begun: whoever follows an older one learns it from a message that is not of theirs.
-            self.announce(client, position, 0, &[]);
-        }
-        Ok(position)
+        position(&seq, &incarnation)
     }
 
     async fn read_position(&self, client: &Client) -> Result<Option<Position>, L2Error> {
