@@ -29,6 +29,7 @@
 //! | `stampede` | 1000 tasks ask for one cold key; the origin's calls are counted |
 //! | `invalidate` | a tag is dropped that 100 or 100,000 entries carry |
 //! | `l2` | a 2 KiB answer out of Redis, beside the bare clients: one at a time, and 64 tasks with a key each |
+//! | `compression` | bodies in Redis as they are, in LZ4 and, with the feature `zstd`, in Zstandard: bytes, a store, a hit |
 //! | `policy` | a judgement of `forebay-policy`: may a response be stored, may a stored one answer; no cache around it |
 //! | `e2e` | wrk with 32 connections against a whole server on one core |
 //!

@@ -1,6 +1,7 @@
 //! The suites: `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `cores`, `stampede`, `invalidate`, `l2`,
-//! `policy` and `e2e`.
+//! `compression`, `policy` and `e2e`.
 
+mod compression;
 mod cores;
 mod e2e;
 mod exchange;
@@ -37,7 +38,7 @@ impl Options {
 const REFERENCES: [&str; 2] = ["bare", "floor"];
 
 /// The names of all suites.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "hit",
     "router",
     "bypass",
@@ -48,6 +49,7 @@ pub const NAMES: [&str; 12] = [
     "stampede",
     "invalidate",
     "l2",
+    "compression",
     "policy",
     "e2e",
 ];
@@ -63,6 +65,7 @@ pub fn run(name: &str, options: &Options) -> Result<(), String> {
         "stampede" => stampede::run(options),
         "invalidate" => invalidate::run(options),
         "l2" => l2::run(options)?,
+        "compression" => compression::run(options)?,
         "policy" => policy::run(options),
         "e2e" => e2e::run(options)?,
         _ => {

@@ -70,6 +70,12 @@ pub(crate) struct Serve {
     /// Give each service its own: 1 to 64 characters out of a-z, 0-9, `_`, `.` and `-`.
     #[arg(long, env = "FOREBAY_NAMESPACE", value_name = "NAME", hide_env_values = true)]
     namespace: Option<String>,
+    /// A file with a secret of 16 bytes or more that all instances share: nobody without it can forge what stands in Redis
+    #[arg(long, env = "FOREBAY_SECRET_FILE", value_name = "FILE", hide_env_values = true)]
+    secret_file: Option<String>,
+    /// How bodies are compressed on their way to Redis: none or lz4 [default: none]
+    #[arg(long, env = "FOREBAY_L2_COMPRESSION", value_name = "CHOICE", hide_env_values = true)]
+    l2_compression: Option<String>,
     /// Which choices of RFC 9111 are taken: proxy or origin [default: proxy]
     ///
     /// proxy: all that a shared cache may do: heuristic freshness, clients' Cache-Control, stale answers while the origin is

@@ -38,6 +38,18 @@ pub struct Encoded {
     pub meta: Bytes,
     /// The body, raw.
     pub body: Bytes,
+    /// Whether it is worth trying to make the body smaller.
+    pub density: Density,
+}
+
+/// Whether bytes can be expected to shrink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Density {
+    /// They may.
+    #[default]
+    Loose,
+    /// They are compressed already: an image, a body with a Content-Encoding.
+    Dense,
 }
 
 /// Bytes from L2 that are no value.

@@ -15,6 +15,7 @@
 //! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
 //! | `cache_evictions_total` | counter | `namespace` |
+//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`): a table was full |
 //! | `cache_breaker_open` | gauge | `namespace` |
 //! | `cache_entries`, `cache_bytes` | gauge | `namespace` |
 //! | `cache_operation_latency_seconds` | histogram | `namespace`, `op` |
@@ -135,6 +136,10 @@ pub enum Event {
     Took(Op, Duration),
     /// A frame from L2 could not be read: a miss.
     Corrupt(&'static str),
+    /// A frame from L2 is from another life of the log: left behind by a flush, or put back after one. A miss.
+    Replayed,
+    /// The bus brought something that is no message, or that nobody with the secret has sent.
+    Malformed,
     /// L2 took a frame.
     Stored,
     /// L2 refused a frame.
@@ -151,6 +156,8 @@ pub enum Event {
     Invalidated,
     /// An invalidation waits for L2.
     Unconfirmed,
+    /// A table was full, and what was to go into it went without: its name.
+    Full(&'static str),
     /// L1 dropped an entry for space.
     Evicted,
     /// L2 failed often enough to be kept off the request path.
@@ -259,6 +266,13 @@ impl Recorder {
                 tracing::warn!(namespace = %n.namespace, why, "unreadable frame in L2, treated as a miss");
                 n.counter("errors_total", [("op", "decode".into()), ("kind", (*why).into())]).increment(1);
             }
+            Event::Malformed => {
+                n.counter("errors_total", [("op", "bus".into()), ("kind", "malformed".into())]).increment(1);
+            }
+            Event::Replayed => {
+                n.counter("errors_total", [("op", "decode".into()), ("kind", "incarnation".into())])
+                    .increment(1);
+            }
             Event::Stored => self.stored("stored"),
             Event::Refused(refusal) => self.stored(refusal.as_str()),
             Event::NotStored(why) => self.stored(why),
@@ -271,6 +285,7 @@ impl Recorder {
             }
             Event::Invalidated => self.invalidated("confirmed"),
             Event::Unconfirmed => self.invalidated("unconfirmed"),
+            Event::Full(limit) => n.counter("limits_total", [("limit", (*limit).into())]).increment(1),
             Event::Evicted => self.evicted.get_or_init(|| n.counter("evictions_total", [])).increment(1),
             Event::BreakerOpened => {
                 tracing::warn!(namespace = %n.namespace, "L2 keeps failing: requests go on without it until it answers a probe");

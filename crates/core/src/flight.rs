@@ -21,6 +21,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
@@ -31,7 +32,50 @@ use crate::time::Moment;
 
 /// The flights of one kind of value.
 pub struct Flights<T> {
-    shards: Arc<[Shard<T>]>,
+    table: Arc<Table<T>>,
+    limits: Limits,
+}
+
+/// How many flights there may be, and how many in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most flights at the same time. Default 65,536.
+    pub flights: usize,
+    /// The most followers of one flight. Default 65,536.
+    pub followers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flights: 65_536, followers: 65_536 }
+    }
+}
+
+/// Why a request has no place in a flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Full {
+    /// There are as many flights as there may be.
+    Flights,
+    /// The flight for its key has as many followers as it may have.
+    Followers,
+}
+
+impl Full {
+    /// The limit as a word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flights => "flights",
+            Self::Followers => "followers",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Table<T> {
+    shards: Box<[Shard<T>]>,
+    /// Leaders alive, in the table or out of it already.
+    leads: AtomicUsize,
 }
 
 type Shard<T> = Mutex<HashMap<Key, Flight<T>>>;
@@ -79,17 +123,26 @@ pub enum Joined<T> {
     Lead(Lead<T>),
     /// One of the others: waits.
     Follow(Follower<T>),
+    /// Neither: there is no room, and it goes alone.
+    Alone(Full),
 }
 
 impl<T: Clone> Flights<T> {
     /// No flights yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self::with_limits(Limits::default())
+    }
+
+    /// No flights yet, and not more than so many.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { table: Arc::new(Table { shards, leads: AtomicUsize::new(0) }), limits }
     }
 
     /// Joins the flight for `key`, or begins one at `now`. A flight for which `joinable` (given what its leader knew when
-    /// it began) says no is left to those who are in it, and a new one begins.
+    /// it began) says no is left to those who are in it, and a new one begins. Where the limits leave no room, neither happens.
     pub fn join(&self, key: Key, now: Takeoff, joinable: impl FnOnce(Takeoff) -> bool) -> Joined<T> {
         let mut shard = self.shard(key);
         let slot = shard.entry(key);
@@ -98,19 +151,27 @@ impl<T: Clone> Flights<T> {
             && joinable(flight.began)
             && let Some(id) = flight.id.upgrade()
         {
+            // Beside the followers the leader and this one hold it.
+            if Arc::strong_count(&id) - 2 >= self.limits.followers {
+                return Joined::Alone(Full::Followers);
+            }
             let (began, landing) = (flight.began, flight.landing.clone());
             return Joined::Follow(Follower { began, _id: id, landing });
+        }
+        if self.table.leads.fetch_add(1, Relaxed) >= self.limits.flights {
+            self.table.leads.fetch_sub(1, Relaxed);
+            return Joined::Alone(Full::Flights);
         }
         let (sender, landing) = watch::channel(None);
         let id = Arc::new(());
         slot.insert_entry(Flight { began: now, id: Arc::downgrade(&id), landing });
-        Joined::Lead(Lead { shards: Arc::clone(&self.shards), key, id, sender })
+        Joined::Lead(Lead { table: Arc::clone(&self.table), key, id, sender })
     }
 
     /// How many flights are under way.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.table.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     /// Whether none is.
@@ -120,7 +181,7 @@ impl<T: Clone> Flights<T> {
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
-        lock(&self.shards[shard_of(key)])
+        lock(&self.table.shards[shard_of(key)])
     }
 }
 
@@ -138,7 +199,7 @@ impl<T> fmt::Debug for Flights<T> {
 
 /// The leader's duty to end the flight. Dropping it ends it as [`Landing::Abandoned`].
 pub struct Lead<T> {
-    shards: Arc<[Shard<T>]>,
+    table: Arc<Table<T>>,
     key: Key,
     id: Arc<()>,
     sender: watch::Sender<Option<Landing<T>>>,
@@ -178,7 +239,7 @@ impl<T> Lead<T> {
     }
 
     fn leave(&self) {
-        let mut shard = lock(&self.shards[shard_of(self.key)]);
+        let mut shard = lock(&self.table.shards[shard_of(self.key)]);
         if shard.get(&self.key).is_some_and(|flight| std::ptr::eq(flight.id.as_ptr(), Arc::as_ptr(&self.id)))
         {
             shard.remove(&self.key);
@@ -189,6 +250,7 @@ impl<T> Lead<T> {
 impl<T> Drop for Lead<T> {
     fn drop(&mut self) {
         self.leave();
+        self.table.leads.fetch_sub(1, Relaxed);
     }
 }
 
@@ -262,14 +324,14 @@ mod tests {
     fn lead(flights: &Flights<u32>, epoch: u64) -> Lead<u32> {
         match flights.join(KEY, at(epoch), |began| began.stamp >= at(epoch).stamp) {
             Joined::Lead(lead) => lead,
-            Joined::Follow(_) => panic!("expected to lead"),
+            other => panic!("expected to lead: {other:?}"),
         }
     }
 
     fn follow(flights: &Flights<u32>, epoch: u64) -> Follower<u32> {
         match flights.join(KEY, at(epoch), |_| true) {
             Joined::Follow(follower) => follower,
-            Joined::Lead(_) => panic!("expected to follow"),
+            other => panic!("expected to follow: {other:?}"),
         }
     }
 
@@ -325,5 +387,41 @@ mod tests {
         assert_eq!(late.began(), at(1));
         fresh.unshareable();
         assert_eq!(late.landing().await, Landing::Unshareable);
+    }
+
+    #[tokio::test]
+    async fn no_more_flights_begin_than_there_may_be_and_room_comes_back() {
+        let flights = Flights::<u32>::with_limits(Limits { flights: 2, followers: 9 });
+        let join = |n: u8, epoch| {
+            flights.join(Key::from_bytes([n; 16]), at(epoch), |began| began.stamp.epoch >= epoch)
+        };
+        let (first, second) = (join(1, 0), join(2, 0));
+        assert!(matches!(join(3, 0), Joined::Alone(Full::Flights)));
+        assert!(matches!(join(1, 0), Joined::Follow(_)), "what is under way can be joined");
+        assert!(
+            matches!(join(1, 1), Joined::Alone(Full::Flights)),
+            "and one that is left to its crew still counts"
+        );
+        drop(first);
+        let third = join(3, 0);
+        assert!(matches!(third, Joined::Lead(_)));
+        assert!(matches!(join(1, 0), Joined::Alone(Full::Flights)));
+        drop((second, third));
+        assert!(flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_has_no_more_followers_than_it_may_have() {
+        let flights = Flights::<u32>::with_limits(Limits { flights: 9, followers: 2 });
+        let leader = lead(&flights, 0);
+        let (first, second) = (follow(&flights, 0), follow(&flights, 0));
+        assert!(matches!(flights.join(KEY, at(0), |_| true), Joined::Alone(Full::Followers)));
+        drop(first);
+        let third = follow(&flights, 0);
+        assert!(matches!(flights.join(KEY, at(0), |_| true), Joined::Alone(Full::Followers)));
+        leader.land(1);
+        for follower in [second, third] {
+            assert_eq!(follower.landing().await, Landing::Landed(1));
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::coherence::{self, Bookkeeping, Standing};
 use crate::event::{Event, Names, Recorder};
+use crate::flight;
+use crate::frame::Shape;
 use crate::key::{Key, Secrets};
 use crate::l2::{Issued, L2, L2Error, Position, Shards};
 use crate::shard::{Proof, Shard};
@@ -26,14 +28,16 @@ pub struct Settings {
     pub names: Names,
     /// The protocol's own settings.
     pub coherence: coherence::Settings,
+    /// How many flights there may be.
+    pub flights: flight::Limits,
     /// How long a follower waits for its leader before it asks the origin itself. Default 10 s.
     pub flight_wait: Duration,
     /// How long a fill may take from its lookup to its last byte. Default 60 s, and no longer than L2 permits.
     pub max_fill: Duration,
     /// The longest an entry stays in L2. Default 24 h.
     pub max_lifetime: Duration,
-    /// The largest frame in L2, in bytes. Default 8 MiB.
-    pub max_frame: usize,
+    /// What frames may look like.
+    pub frames: Shape,
 }
 
 impl Settings {
@@ -47,10 +51,11 @@ impl Settings {
             clock: Clock::system(),
             chance: Random::system(),
             names: Names::new("cache", namespace),
+            flights: flight::Limits::default(),
             flight_wait: Duration::from_secs(10),
             max_fill: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
-            max_frame: 8 << 20,
+            frames: Shape::default(),
         }
     }
 }

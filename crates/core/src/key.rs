@@ -197,6 +197,17 @@ pub struct Secrets {
     check: [u8; 32],
     ident: [u8; 32],
     frame: [u8; 32],
+    message: [u8; 32],
+    authenticity: Authenticity,
+}
+
+/// Whether what is hashed with these keys proves who has made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Authenticity {
+    /// It does not: the keys follow from the namespace, which is no secret.
+    None,
+    /// It does: nobody has the keys who does not have the secret.
+    Secret,
 }
 
 impl Secrets {
@@ -218,6 +229,8 @@ impl Secrets {
             check: derive("forebay 2026 entry check"),
             ident: derive("forebay 2026 ident"),
             frame: derive("forebay 2026 frame"),
+            message: derive("forebay 2026 message"),
+            authenticity: if secret.is_some() { Authenticity::Secret } else { Authenticity::None },
         }
     }
 
@@ -251,6 +264,18 @@ impl Secrets {
     #[must_use]
     pub fn frame(&self) -> &[u8; 32] {
         &self.frame
+    }
+
+    /// The hash key of messages.
+    #[must_use]
+    pub fn message(&self) -> &[u8; 32] {
+        &self.message
+    }
+
+    /// Whether there is a secret in the keys.
+    #[must_use]
+    pub const fn authenticity(&self) -> Authenticity {
+        self.authenticity
     }
 }
 

@@ -257,6 +257,12 @@ impl Shards {
         self.0.first().map_or("none", |shard| shard.name())
     }
 
+    /// The same shards, each behind what `wrap` makes of it.
+    #[must_use]
+    pub fn wrapped(self, wrap: impl FnMut(Arc<dyn L2>) -> Arc<dyn L2>) -> Self {
+        Self(self.0.into_iter().map(wrap).collect())
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Arc<dyn L2>> {
         self.0
     }

@@ -11,6 +11,8 @@ pub mod key;
 pub mod tag;
 pub mod entry;
 pub mod l2;
+pub mod compress;
+pub mod seal;
 pub mod frame;
 pub mod event;
 pub mod l1;

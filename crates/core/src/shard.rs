@@ -12,7 +12,7 @@ use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{self, Alone, Coherence};
 use crate::event::{Event, Op, Recorder};
 use crate::l2::{Issued, L2, L2Error};
-use crate::sync_task::SyncTask;
+use crate::sync_task::{Patience, SyncTask};
 use crate::tag::Ident;
 use crate::time::Clock;
 
@@ -45,6 +45,7 @@ impl Shard {
         recorder: Arc<Recorder>,
         clock: Clock,
     ) -> Self {
+        let patience = Patience::new(protocol.lease / 4);
         let (coherence, breaker) = (Arc::new(Coherence::apart(protocol)), Arc::new(Breaker::default()));
         let task = SyncTask {
             shard: number,
@@ -53,6 +54,7 @@ impl Shard {
             breaker: Arc::clone(&breaker),
             recorder: Arc::clone(&recorder),
             clock: clock.clone(),
+            patience,
         };
         let task = Some(tokio::spawn(task.run()).abort_handle());
         Self { coherence, remote: Some(Remote { l2, breaker }), recorder, clock, task }

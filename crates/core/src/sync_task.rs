@@ -2,12 +2,14 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{Action, Coherence, Event, Reply};
 use crate::event::{self, Op, Recorder};
 use crate::l2::{L2, L2Error, Link, Notice, Notices};
-use crate::time::Clock;
+use crate::time::{Clock, Moment};
 
 /// What the task works on.
 pub(crate) struct SyncTask {
@@ -18,6 +20,30 @@ pub(crate) struct SyncTask {
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) clock: Clock,
+    pub(crate) patience: Patience,
+}
+
+/// Keeps garbage on the bus from making work: one piece in a while may have been a message that was damaged, and is worth a look
+/// into the log; that many more come says nothing new.
+pub(crate) struct Patience {
+    pause: Duration,
+    /// Until when, in nanoseconds of the clock.
+    until: AtomicU64,
+}
+
+impl Patience {
+    /// At most one look in each `pause`.
+    pub(crate) fn new(pause: Duration) -> Self {
+        Self { pause, until: AtomicU64::new(0) }
+    }
+
+    fn is_over(&self, now: Moment) -> bool {
+        let over = now.as_nanos() >= self.until.load(Relaxed);
+        if over {
+            self.until.store(now.after(self.pause).as_nanos(), Relaxed);
+        }
+        over
+    }
 }
 
 impl SyncTask {
@@ -122,6 +148,13 @@ impl SyncTask {
 
     fn hear(&self, notice: Option<Notice>, notices: &mut Notices) {
         match notice {
+            Some(Notice::Malformed) => {
+                self.recorder.observe(&event::Event::Malformed);
+                let now = self.clock.now();
+                if self.patience.is_over(now) {
+                    self.coherence.on_event(Event::Notice(Notice::Malformed), now);
+                }
+            }
             Some(notice) => self.coherence.on_event(Event::Notice(notice), self.clock.now()),
             // The subscription has died altogether; polls keep us safe until there is a new one.
             None => *notices = self.l2.subscribe(),

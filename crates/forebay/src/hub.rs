@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use forebay_core::event::Names;
+use forebay_core::event::{Event, Names};
 use forebay_core::tiers::Tiers;
 use forebay_core::time::Moment;
 use forebay_policy::credentials::CredentialFields;
 use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
+use crate::limits::Limits;
 use crate::route::{Route, RouteOptions};
 use crate::stored::Kept;
 use crate::upkeep::Upkeep;
@@ -29,6 +30,21 @@ pub enum Authority {
     Fixed(String),
 }
 
+/// How much there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) limits: Limits,
+    /// The most bytes of a body that are collected to be stored.
+    pub(crate) max_body: usize,
+}
+
+/// Whether something was remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    Kept,
+    Full,
+}
+
 pub(crate) struct Hub {
     /// Which of the process' caches this is.
     pub(crate) id: u64,
@@ -39,7 +55,7 @@ pub(crate) struct Hub {
     pub(crate) upkeep: Upkeep,
     pub(crate) credentials: CredentialFields,
     pub(crate) policy: Policy,
-    pub(crate) max_query: usize,
+    pub(crate) limits: Limits,
     /// The most bytes of a body that are collected to be stored.
     pub(crate) max_body: usize,
     pub(crate) plain: Arc<Route>,
@@ -57,7 +73,7 @@ impl Hub {
         default_ttl: Option<Duration>,
         upkeep: Upkeep,
         policy: Policy,
-        max_body: usize,
+        bounds: Bounds,
     ) -> Self {
         let names = tiers.instance().recorder().names().clone();
         let plain = Route::new(RouteOptions::new(), default_ttl, &upkeep, policy.vary, &names, UNNAMED);
@@ -71,8 +87,8 @@ impl Hub {
             upkeep,
             credentials: CredentialFields::default(),
             policy,
-            max_query: 2048,
-            max_body,
+            limits: bounds.limits,
+            max_body: bounds.max_body,
             plain: Arc::new(plain),
             learned: RwLock::default(),
             reported: Mutex::default(),
@@ -110,10 +126,16 @@ impl Hub {
         self.learned.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
-    /// Remembers what holds for a matched path.
-    pub(crate) fn learn(&self, path: &str, route: &Arc<Route>) {
+    /// Remembers what holds for a matched path, if there is room for one more.
+    pub(crate) fn learn(&self, path: &str, route: &Arc<Route>) -> Memory {
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        if learned.len() >= self.limits.routes && !learned.contains_key(path) {
+            drop(learned);
+            self.tiers.instance().recorder().observe(&Event::Full("routes"));
+            return Memory::Full;
+        }
         learned.insert(path.into(), Arc::clone(route));
+        Memory::Kept
     }
 
     /// The route of a path on which no inner layer has anything to say.

@@ -97,12 +97,14 @@
 //! * `axum` (default): templates are filled from axum's path parameters, and [`Cached`] is a response part.
 //! * `redis` (default): Redis as L2.
 //! * `tls`: Redis over TLS, `rediss://`.
+//! * `zstd`: [`Compression::zstd`] for bodies in L2.
 //! * `memory`: an L2 in memory, for tests, with faults on demand (`forebay::memory`).
 //! * `chaos`: faults by chance, for tests (`forebay::chaos`).
 
 mod error;
 mod duration;
 mod upkeep;
+mod limits;
 mod template;
 mod labels;
 mod cached;
@@ -119,6 +121,7 @@ mod invalidate;
 mod cache;
 
 pub use forebay_core::coherence::{Bookkeeping, Standing};
+pub use forebay_core::compress::Compression;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error, Shards};
@@ -142,5 +145,6 @@ pub use self::http::{
 };
 pub use self::hub::Authority;
 pub use self::invalidate::{Invalidate, Pending};
+pub use self::limits::Limits;
 pub use self::route::{Coherence, Cookies, RouteOptions};
 pub use self::upkeep::Upkeep;

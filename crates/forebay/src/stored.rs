@@ -1,14 +1,14 @@
 //! What the tiers hold: responses ready to be served, and markers that say how answers vary.
 
 use bytes::{Bytes, BytesMut};
-use forebay_core::entry::{Encoded, Entry, Stored, Undecodable};
+use forebay_core::entry::{Density, Encoded, Entry, Stored, Undecodable};
 use forebay_policy::freshness::Source;
 use forebay_policy::range::ContentRange;
 use forebay_policy::status::CACHE_STATUS;
 use forebay_policy::storable::{Audience, Lifetime};
 use forebay_policy::variant::Vary;
 use forebay_policy::windows::Windows;
-use http::header::{AGE, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -158,13 +158,15 @@ impl Stored for Kept {
     fn weight(&self) -> usize {
         match self {
             Self::Response(response) => response.weight(),
-            Self::Varies(vary, _) => size_of_val(vary.names()) + Variants::weight(),
+            Self::Varies(vary, variants) => size_of_val(vary.names()) + variants.weight(),
         }
     }
 
     fn encode(&self) -> Result<Encoded, Undecodable> {
-        let (meta, body) = match self {
-            Self::Varies(vary, _) => (Meta { vary: names(vary), ..Meta::default() }, Bytes::new()),
+        let (meta, body, density) = match self {
+            Self::Varies(vary, _) => {
+                (Meta { vary: names(vary), ..Meta::default() }, Bytes::new(), Density::Loose)
+            }
             Self::Response(response) => {
                 let skipped =
                     |name: &HeaderName| *name == AGE || (response.has_status && *name == CACHE_STATUS);
@@ -183,11 +185,11 @@ impl Stored for Kept {
                         .map(|part| (part.range.start, part.range.end, part.complete)),
                     hidden: response.hidden.iter().flat_map(|hidden| lines(hidden.iter())).collect(),
                 };
-                (meta, response.body.clone())
+                (meta, response.body.clone(), density(&response.fields))
             }
         };
         let meta = rmp_serde::to_vec_named(&meta).map_err(|_| Undecodable("response-encoding"))?;
-        Ok(Encoded { meta: meta.into(), body })
+        Ok(Encoded { meta: meta.into(), body, density })
     }
 
     fn decode(encoded: Encoded) -> Result<Self, Undecodable> {
@@ -289,6 +291,22 @@ impl Meta<'_> {
     }
 }
 
+/// Whether a body with these fields can be expected to shrink.
+fn density(fields: &HeaderMap) -> Density {
+    if fields.contains_key(CONTENT_ENCODING) {
+        return Density::Dense;
+    }
+    let Some(media) = fields.get(CONTENT_TYPE) else { return Density::Loose };
+    let begins = |prefix: &[u8]| {
+        media.as_bytes().get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    };
+    if DENSE.iter().any(|prefix| begins(prefix)) && !LOOSE.iter().any(|prefix| begins(prefix)) {
+        Density::Dense
+    } else {
+        Density::Loose
+    }
+}
+
 fn names(vary: &Vary) -> Vec<&str> {
     vary.names().iter().map(HeaderName::as_str).collect()
 }
@@ -297,6 +315,19 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// How the media types begin whose formats are compressed in themselves.
+const DENSE: [&[u8]; 8] = [
+    b"image/",
+    b"audio/",
+    b"video/",
+    b"font/woff",
+    b"application/gzip",
+    b"application/zip",
+    b"application/zstd",
+    b"application/pdf",
+];
+/// The exceptions.
+const LOOSE: [&[u8]; 2] = [b"image/svg", b"image/bmp"];
 /// No status code: a marker.
 const MARKER: u16 = 0;
 /// The most field lines a response may have to be stored.
@@ -376,6 +407,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compressed_in_itself_is_dense() {
+        let fields = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        for media in ["image/png", "IMAGE/JPEG", "video/mp4", "font/woff2", "application/zip"] {
+            assert_eq!(density(&fields(CONTENT_TYPE, media)), Density::Dense, "{media}");
+        }
+        for media in ["text/html", "application/json", "image/svg+xml", "font/ttf", "", "im"] {
+            assert_eq!(density(&fields(CONTENT_TYPE, media)), Density::Loose, "{media}");
+        }
+        assert_eq!(density(&fields(CONTENT_ENCODING, "br")), Density::Dense);
+        assert_eq!(density(&HeaderMap::new()), Density::Loose);
+    }
+
+    #[test]
     fn a_marker_survives_l2() {
         let vary = Vary::from_names([http::header::ACCEPT_LANGUAGE]).unwrap();
         match Kept::decode(Kept::Varies(vary.clone(), Variants::default()).encode().unwrap()) {
@@ -388,7 +432,7 @@ mod tests {
     fn hostile_fields_and_statuses_are_undecodable() {
         let check = |meta: &Meta<'_>, why: &str| {
             let meta = rmp_serde::to_vec_named(meta).unwrap().into();
-            let error = Kept::decode(Encoded { meta, body: Bytes::new() }).err();
+            let error = Kept::decode(Encoded { meta, body: Bytes::new(), density: Density::Loose }).err();
             assert_eq!(error.map(|error| error.0), Some(why));
         };
         let line = |value: &'static [u8]| Meta {
@@ -406,7 +450,9 @@ mod tests {
         check(&Meta { status: 200, windows, ..Meta::default() }, "response-lifetime");
         check(&Meta { vary: vec!["a b"], ..Meta::default() }, "response-vary");
         check(&Meta::default(), "response-vary");
-        assert!(Kept::decode(Encoded { meta: Bytes::from_static(b"\xc1"), body: Bytes::new() }).is_err());
+        let meta = Bytes::from_static(b"\xc1");
+        let encoded = Encoded { meta, body: Bytes::new(), density: Density::Loose };
+        assert!(Kept::decode(encoded).is_err());
     }
 
     #[test]
@@ -417,8 +463,8 @@ mod tests {
         let hidden = HeaderMap::from_iter([(CACHE_STATUS, HeaderValue::from_static("cdn; hit"))]);
         let part = ContentRange { range: 5..10, complete: Some(100) };
         let whole = kept(&fields).with_part(Some(part)).with_hidden(hidden);
-        let Encoded { meta, body } = Kept::Response(Box::new(whole)).encode().unwrap();
-        let decode = |meta: Vec<u8>| Kept::decode(Encoded { meta: meta.into(), body: body.clone() });
+        let Encoded { meta, body, density } = Kept::Response(Box::new(whole)).encode().unwrap();
+        let decode = |meta: Vec<u8>| Kept::decode(Encoded { meta: meta.into(), body: body.clone(), density });
         for len in 0..meta.len() {
             assert!(decode(meta[..len].to_vec()).is_err(), "cut at {len}");
         }

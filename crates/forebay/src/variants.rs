@@ -15,16 +15,16 @@ pub(crate) struct Variants(Arc<Mutex<Vec<(Key, Moment)>>>);
 pub(crate) enum Admission {
     /// It may, and has its place until it expires.
     Admitted,
-    /// There are [`MAX_VARIANTS`]: who sends ever new field values must not fill the cache with one URL.
+    /// There are as many as there may be: who sends ever new field values must not fill the cache with one URL.
     Full,
 }
 
 impl Variants {
-    /// Takes a place for a variant that expires at `until`.
-    pub(crate) fn admit(&self, variant: Key, now: Moment, until: Moment) -> Admission {
+    /// Takes one of at most `most` places for a variant that expires at `until`.
+    pub(crate) fn admit(&self, variant: Key, now: Moment, until: Moment, most: usize) -> Admission {
         let mut variants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         variants.retain(|(known, until)| *until > now && *known != variant);
-        if variants.len() >= MAX_VARIANTS {
+        if variants.len() >= most {
             return Admission::Full;
         }
         variants.push((variant, until));
@@ -37,14 +37,15 @@ impl Variants {
         variants.iter().filter(|(_, until)| *until > now).map(|(key, _)| *key).collect()
     }
 
-    /// The most bytes the list can take.
-    pub(crate) const fn weight() -> usize {
-        MAX_VARIANTS * size_of::<(Key, Moment)>()
+    /// The bytes that the list takes, or will soon: the marker around it is weighed anew with each variant.
+    pub(crate) fn weight(&self) -> usize {
+        let variants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        variants.len().max(USUAL) * size_of::<(Key, Moment)>()
     }
 }
 
-/// The most variants of one primary key.
-const MAX_VARIANTS: usize = 32;
+/// How many variants are weighed before they are there.
+const USUAL: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -56,11 +57,11 @@ mod tests {
         let key = |n: u8| Key::from_bytes([n; 16]);
         let at = Moment::from_nanos;
         for n in 0..32 {
-            assert_eq!(variants.admit(key(n), at(0), at(10 + u64::from(n))), Admission::Admitted);
+            assert_eq!(variants.admit(key(n), at(0), at(10 + u64::from(n)), 32), Admission::Admitted);
         }
-        assert_eq!(variants.admit(key(32), at(9), at(99)), Admission::Full);
-        assert_eq!(variants.clone().admit(key(7), at(9), at(99)), Admission::Admitted, "it has a place");
-        assert_eq!(variants.admit(key(32), at(9), at(99)), Admission::Full);
-        assert_eq!(variants.admit(key(32), at(10), at(99)), Admission::Admitted, "the first has expired");
+        assert_eq!(variants.admit(key(32), at(9), at(99), 32), Admission::Full);
+        assert_eq!(variants.clone().admit(key(7), at(9), at(99), 32), Admission::Admitted, "it has a place");
+        assert_eq!(variants.admit(key(32), at(9), at(99), 32), Admission::Full);
+        assert_eq!(variants.admit(key(32), at(10), at(99), 32), Admission::Admitted, "the first has expired");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +15,7 @@ use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::KeysInterface;
+use fred::interfaces::{KeysInterface, PubsubInterface};
 use fred::types::{FromValue, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -181,9 +182,7 @@ impl L2 for RedisL2 {
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
         let dialer = Dialer::new(&self.route, Role::Bus);
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(subscribe::run(dialer, self.bus.clone(), self.schema.channel.clone(), sender));
+        self.tasks().spawn(subscribe::run(dialer, self.bus.clone(), self.schema.clone(), sender));
         notices
     }
 
@@ -243,10 +242,40 @@ impl RedisL2 {
         let mut args = self.args();
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
+        let client = self.writer().await?;
         let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
-            self.call(&scripts::INVALIDATE, &self.writer().await?, args).await?;
+            self.call(&scripts::INVALIDATE, &client, args).await?;
         let position = position(&seq, &incarnation)?;
-        Ok(Issued { position, previous: number(&previous)?, last: number(&last)? })
+        let issued = Issued { position, previous: number(&previous)?, last: number(&last)? };
+        self.announce(&client, position, issued.previous, idents);
+        Ok(issued)
+    }
+
+    /// Publishes what a script would publish, sealed, where there is a secret. Nobody waits for it: a message that is lost is
+    /// noticed, whatever the reason.
+    fn announce(&self, client: &Client, position: Position, previous: Seq, idents: &[Ident]) {
+        if self.schema.seal.is_none() {
+            return;
+        }
+        let message = self.schema.sealed(schema::encode(position, previous, &self.issuer, idents));
+        let (client, channel) = (client.clone(), self.schema.channel.clone());
+        let limit = self.redis.timeout;
+        let mut publish = Box::pin(async move {
+            let published = client.publish::<(), _, _>(channel, Value::Bytes(message));
+            // Whoever was to hear it finds a gap.
+            drop(timeout(limit, published).await);
+        });
+        // The first poll hands it to the connection: messages go out in the order of their numbers.
+        if publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.tasks().spawn(publish);
+        }
+    }
+
+    /// The tasks, without those that have ended.
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks
     }
 
     async fn some_scores(&self, idents: &[Ident]) -> Result<Scores, L2Error> {
@@ -282,7 +311,7 @@ impl RedisL2 {
         let mut args = Vec::with_capacity(16);
         args.extend([
             Value::Bytes(Bytes::copy_from_slice(&random_id())),
-            Value::from(self.schema.channel.as_str()),
+            Value::from(if self.schema.seal.is_some() { "" } else { self.schema.channel.as_str() }),
             Value::Bytes(self.issuer.clone()),
             micros(self.redis.retention),
             decimal(self.redis.max_log),

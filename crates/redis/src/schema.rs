@@ -28,6 +28,10 @@
 //!   have come between, for it would have been that script.
 //! * `e`: a miss.
 //!
+//! Where there is a secret, nothing that a script publishes would prove who had it published, and no script gets the secret. So
+//! scripts publish nothing then; the issuer does, once it knows the number, and seals what it says. A message that is lost because
+//! its issuer dies in between is noticed as any lost message is.
+//!
 //! The stamp stands before the frame because the store script compares it and frames are opaque to it.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -35,6 +39,7 @@ use forebay_core::entry::Seq;
 use forebay_core::frame;
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{Incarnation, Message, Position};
+use forebay_core::seal::MessageSeal;
 use forebay_core::tag::Ident;
 
 /// The most idents one message carries, and one script call invalidates.
@@ -57,6 +62,8 @@ pub(crate) struct Schema {
     pub(crate) incarnation: Bytes,
     pub(crate) log: Bytes,
     pub(crate) channel: String,
+    /// Seals messages, where there is a secret.
+    pub(crate) seal: Option<MessageSeal>,
 }
 
 impl Schema {
@@ -64,12 +71,32 @@ impl Schema {
         let digest = secrets.ident(DIGEST, &[&[VERSION, frame::VERSION]]);
         let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         let tag = format!("{{{namespace}:{digest}:0}}");
+        let channel = format!("{tag}:c");
         Self {
+            seal: MessageSeal::new(secrets, channel.as_bytes()),
             entry_prefix: format!("{tag}:e:"),
             position: format!("{tag}:v").into(),
             incarnation: format!("{tag}:i").into(),
             log: format!("{tag}:l").into(),
-            channel: format!("{tag}:c"),
+            channel,
+        }
+    }
+
+    /// A message as it goes over the channel: sealed, where there is a secret.
+    pub(crate) fn sealed(&self, message: Vec<u8>) -> Bytes {
+        match &self.seal {
+            None => message.into(),
+            Some(seal) => seal.sealed(message).into(),
+        }
+    }
+
+    /// The message in what has come over the channel. Where there is a secret, what was not sealed with it is none.
+    pub(crate) fn opened<'a>(&self, message: &'a [u8]) -> Option<&'a [u8]> {
+        match &self.seal {
+            None => Some(message),
+            // What is too long for a message is not hashed either.
+            Some(seal) if message.len() <= MAX_MESSAGE_LEN => seal.open(message),
+            Some(_) => None,
         }
     }
 
@@ -128,6 +155,26 @@ pub(crate) fn decode(message: &[u8]) -> Option<Message> {
     (reader.0.is_empty() && previous < seq).then_some(Message { incarnation, seq, previous, idents })
 }
 
+/// Writes a message, as the scripts do: where there is a secret, its issuer has to, since the server cannot seal.
+pub(crate) fn encode(position: Position, previous: Seq, issuer: &[u8], idents: &[Ident]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + 17 * idents.len());
+    let text = |out: &mut Vec<u8>, bytes: &[u8]| {
+        out.push(0xb0);
+        out.extend_from_slice(bytes);
+    };
+    out.push(0xdc);
+    out.put_u16(u16::try_from(5 + idents.len()).unwrap_or(u16::MAX));
+    text(&mut out, &position.incarnation.0);
+    out.push(0xcf);
+    out.put_u64(position.seq);
+    out.push(0xcf);
+    out.put_u64(previous);
+    text(&mut out, issuer);
+    out.push(0);
+    idents.iter().for_each(|ident| text(&mut out, ident.as_bytes()));
+    out
+}
+
 /// What is left of some MessagePack.
 struct Reader<'a>(&'a [u8]);
 
@@ -167,21 +214,8 @@ mod tests {
     use super::*;
 
     fn encoded(seq: u64, previous: u64, idents: &[[u8; 16]]) -> Vec<u8> {
-        let mut out = vec![0xdc];
-        out.put_u16(5 + idents.len() as u16);
-        let text = |out: &mut Vec<u8>, bytes: &[u8; 16]| {
-            out.push(0xb0);
-            out.extend_from_slice(bytes);
-        };
-        text(&mut out, &[1; 16]);
-        out.push(0xcf);
-        out.put_u64(seq);
-        out.push(0xcf);
-        out.put_u64(previous);
-        text(&mut out, &[2; 16]);
-        out.push(0);
-        idents.iter().for_each(|ident| text(&mut out, ident));
-        out
+        let idents: Vec<Ident> = idents.iter().copied().map(Ident::from_bytes).collect();
+        encode(Position { incarnation: Incarnation([1; 16]), seq }, previous, &[2; 16], &idents)
     }
 
     proptest! {

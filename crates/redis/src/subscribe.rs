@@ -11,14 +11,14 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::connection::{Connection, Dialer, Slot};
-use crate::schema;
+use crate::schema::{Schema, decode};
 
 /// Subscribes, and again whenever the subscription is lost, until nobody listens any more.
-pub(crate) async fn run(mut dialer: Dialer, slot: Slot, channel: String, notices: Sender<Notice>) {
+pub(crate) async fn run(mut dialer: Dialer, slot: Slot, schema: Schema, notices: Sender<Notice>) {
     loop {
         tokio::select! {
             () = notices.closed() => return,
-            why = subscribe(&mut dialer, &slot, &channel, &notices) => {
+            why = subscribe(&mut dialer, &slot, &schema, &notices) => {
                 slot.vacate(&why);
                 tokio::select! {
                     () = notices.closed() => return,
@@ -30,13 +30,13 @@ pub(crate) async fn run(mut dialer: Dialer, slot: Slot, channel: String, notices
 }
 
 /// One subscription, from dialling to its end.
-async fn subscribe(dialer: &mut Dialer, slot: &Slot, channel: &str, notices: &Sender<Notice>) -> L2Error {
+async fn subscribe(dialer: &mut Dialer, slot: &Slot, schema: &Schema, notices: &Sender<Notice>) -> L2Error {
     let connection = match dialer.dial().await {
         Ok(connection) => connection,
         Err(why) => return why,
     };
     let messages = connection.client().message_rx();
-    if let Err(why) = connection.subscribe(channel).await {
+    if let Err(why) = connection.subscribe(&schema.channel).await {
         return why;
     }
     // From now on polls may go over this connection, and not before: a poll proves that the subscription lives.
@@ -44,7 +44,7 @@ async fn subscribe(dialer: &mut Dialer, slot: &Slot, channel: &str, notices: &Se
     dialer.connected();
     // Nobody to tell is noticed by `run`.
     let _ = notices.send(Notice::Subscribed).await;
-    let why = forward(messages, connection, notices).await;
+    let why = forward(messages, connection, schema, notices).await;
     drop(occupied);
     let _ = notices.send(Notice::Lost).await;
     why
@@ -54,6 +54,7 @@ async fn subscribe(dialer: &mut Dialer, slot: &Slot, channel: &str, notices: &Se
 async fn forward(
     mut messages: Receiver<Message>,
     connection: Connection,
+    schema: &Schema,
     notices: &Sender<Notice>,
 ) -> L2Error {
     let mut lost = pin!(connection.lost());
@@ -64,7 +65,7 @@ async fn forward(
             why = &mut lost => return why,
         };
         let notice = match received {
-            Ok(message) => read(&message),
+            Ok(message) => read(schema, &message),
             Err(RecvError::Lagged(_)) => Notice::Lagged,
             Err(RecvError::Closed) => return L2Error::Unavailable("the subscription was closed".into()),
         };
@@ -75,6 +76,7 @@ async fn forward(
     }
 }
 
-fn read(message: &Message) -> Notice {
-    message.value.as_bytes().and_then(schema::decode).map_or(Notice::Malformed, Notice::Message)
+fn read(schema: &Schema, message: &Message) -> Notice {
+    let message = message.value.as_bytes().and_then(|bytes| schema.opened(bytes));
+    message.and_then(decode).map_or(Notice::Malformed, Notice::Message)
 }

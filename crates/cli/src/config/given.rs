@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use forebay::{L1, Redis, Upkeep};
+use forebay::{Compression, L1, Redis, Upkeep};
 use forebay_policy::profile::{Policy, SetCookie};
 use http::HeaderName;
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use tracing::level_filters::LevelFilter;
 
 use super::error::ConfigError;
-use super::token::Token;
+use super::token::{Secret, Token};
 use super::value::{self, CacheStatus, OriginUrl, Parsed, Profile};
 use crate::args::{Serve, settings};
 
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) origin: OriginUrl,
     pub(crate) redis: Option<Redis>,
     pub(crate) namespace: String,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) compression: Compression,
     pub(crate) profile: Profile,
     pub(crate) policy: Policy,
     pub(crate) upkeep: Upkeep,
@@ -70,6 +72,8 @@ impl Config {
             })?,
             redis: redis(&given)?,
             namespace: given.or("namespace", value::text, "default".to_owned())?,
+            secret: secret(&given)?,
+            compression: given.or("l2-compression", value::compression, Compression::none())?,
             profile,
             policy: policy(&given, profile)?,
             upkeep: upkeep(&given)?,
@@ -187,13 +191,28 @@ fn admin(given: &Given<'_>) -> Result<Option<Admin>, ConfigError> {
     }
 }
 
-fn token(path: &PathBuf) -> Result<Token, ConfigError> {
-    let file = format!("admin token file {}", path.display());
+fn token(path: &Path) -> Result<Token, ConfigError> {
+    read("admin token file", path, Token::new)
+}
+
+/// The secret that instances share, if there is one.
+fn secret(given: &Given<'_>) -> Result<Option<Secret>, ConfigError> {
+    let path = given.parsed("secret-file", value::path)?;
+    path.map(|path| read("secret file", &path, Secret::new)).transpose()
+}
+
+/// What a file holds that is no setting of its own.
+fn read<T>(
+    kind: &str,
+    path: &Path,
+    parse: impl Fn(&[u8]) -> Result<T, &'static str>,
+) -> Result<T, ConfigError> {
+    let file = format!("{kind} {}", path.display());
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) => return Err(ConfigError::File { file, problem: error.to_string() }),
     };
-    Token::new(&text).map_err(|problem| ConfigError::File { file, problem: problem.to_owned() })
+    parse(&text).map_err(|problem| ConfigError::File { file, problem: problem.to_owned() })
 }
 
 /// The settings as they were given.

@@ -1,4 +1,4 @@
-//! The bearer token of the admin API.
+//! What files hold that must not be shown: the bearer token of the admin API, and the secret that instances share.
 
 use std::fmt;
 
@@ -35,4 +35,33 @@ impl fmt::Debug for Token {
     }
 }
 
+/// The secret that instances share.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Vec<u8>);
+
+impl Secret {
+    /// A secret as a file holds it: what stands around it as white space does not count.
+    ///
+    /// # Errors
+    /// What a secret has to be.
+    pub(crate) fn new(text: &[u8]) -> Result<Self, &'static str> {
+        let secret = text.trim_ascii();
+        if secret.len() < MIN_SECRET {
+            return Err("a secret of 16 bytes or more is accepted");
+        }
+        Ok(Self(secret.to_vec()))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 const MIN_LEN: usize = 32;
+const MIN_SECRET: usize = 16;

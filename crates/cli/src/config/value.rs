@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use forebay::Redis;
+use forebay::{Compression, Redis};
 use forebay_policy::profile::SetCookie;
 use forebay_policy::status::CacheName;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -116,6 +116,14 @@ pub(super) fn set_cookie(text: &str) -> Parsed<SetCookie> {
         "strip" => Ok(SetCookie::Strip),
         "store" => Ok(SetCookie::Store),
         _ => Err("refuse, strip or store is accepted".into()),
+    }
+}
+
+pub(super) fn compression(text: &str) -> Parsed<Compression> {
+    match text {
+        "none" => Ok(Compression::none()),
+        "lz4" => Ok(Compression::lz4()),
+        _ => Err("none or lz4 is accepted".into()),
     }
 }
 

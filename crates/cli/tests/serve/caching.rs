@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::support::{Origin, Proxy, Reply, ok, within};
+use crate::support::{Origin, Proxy, Reply, Scrap, ok, within};
 
 const FRESH: &str = "cache-control: max-age=60\r\n";
 
@@ -123,6 +123,34 @@ async fn instances_share_a_redis_and_start_without_it() {
             let path = format!("/shared/{number}");
             first.get(&path).await;
             if second.get(&path).await.field("cache-status").contains("detail=l2") {
+                return;
+            }
+        }
+    };
+    within(asking).await;
+}
+
+#[tokio::test]
+async fn instances_with_the_same_secret_share_compressed_entries_and_others_do_not() {
+    let redis = RedisServer::start().await.unwrap();
+    let long = "a turbine, and its intake; ".repeat(100);
+    let body = long.clone();
+    let origin = Origin::start(move |_| ok(FRESH, &body)).await;
+    let url = redis.url();
+    let secret = Scrap::new("secret", "sixteen bytes and a few\n");
+    let open = ["--redis", url.as_str(), "--l2-compression", "lz4"];
+    let sealed = [&open[..], &["--secret-file", secret.path()]].concat();
+    let first = Proxy::start(origin.address, &sealed).await;
+    let second = Proxy::start(origin.address, &sealed).await;
+    let other = Proxy::start(origin.address, &open).await;
+    let asking = async {
+        for number in 0.. {
+            let path = format!("/shared/{number}");
+            first.get(&path).await;
+            let answer = second.get(&path).await;
+            assert_eq!(answer.body, long);
+            assert!(!other.get(&path).await.field("cache-status").contains("detail=l2"));
+            if answer.field("cache-status").contains("detail=l2") {
                 return;
             }
         }

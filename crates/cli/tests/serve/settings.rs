@@ -22,6 +22,7 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
         ("--origin", "ftp://a", "an address such as http://127.0.0.1:8000 is accepted, without a path"),
         ("--origin", "https://a", "an address such as http://127.0.0.1:8000 is accepted, without a path"),
         ("--origin", "http://a/b", "an address such as http://127.0.0.1:8000 is accepted, without a path"),
+        ("--l2-compression", "gzip", "none or lz4 is accepted"),
         ("--profile", "cdn", "proxy or origin is accepted"),
         ("--l1-bytes", "10", "a size such as 64MiB or 1GiB is accepted, 1MiB or more"),
         ("--l1-bytes", "1GB", "a size such as 64MiB or 1GiB is accepted, 1MiB or more"),
@@ -151,7 +152,7 @@ async fn a_wrong_variable_is_called_by_its_name() {
 #[tokio::test]
 async fn a_wrong_file_is_one_line_that_names_it() {
     let known = "listen, origin, redis, redis-password-file, redis-sentinel-password-file, redis-ca-file, \
-                 redis-certificate-file, redis-key-file, redis-timeout, namespace, profile, l1-bytes, lease, \
+                 redis-certificate-file, redis-key-file, redis-timeout, namespace, secret-file, l2-compression, profile, l1-bytes, lease, \
                  partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, set-cookie, \
                  store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
                  header-read-timeout, idle-timeout, origin-timeout, origin-idle-timeout, drain-timeout, admin-listen, \
@@ -201,6 +202,15 @@ async fn a_wrong_token_file_is_one_line_that_names_it_and_not_the_token() {
     check(blank.path(), "a token on one line, of printable ASCII characters without blanks, is accepted")
         .await;
     check("/nowhere/token", "No such file or directory (os error 2)").await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_file_is_one_line_that_names_it_and_not_the_secret() {
+    let short = Scrap::new("short-secret", "fifteen bytes..\n");
+    let args = ["serve", "--origin", "http://a", "--secret-file", short.path()];
+    let path = short.path();
+    let expected = format!("error: secret file {path}: a secret of 16 bytes or more is accepted\n");
+    assert_eq!(refusal(&args, &[]).await, (expected, Some(2)));
 }
 
 #[tokio::test]

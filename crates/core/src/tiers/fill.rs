@@ -183,7 +183,7 @@ impl<V: Stored> Tiers<V> {
             early: entry.early,
         };
         let frame = entry.value.encode().map_err(|error| error.0).and_then(|value| {
-            frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.max_frame)
+            frame::encode(&settings.secrets, &entry.canonical, &header, &value, settings.frames)
                 .map_err(|error| error.as_str())
         });
         let frame = match frame {

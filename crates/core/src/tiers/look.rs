@@ -133,9 +133,13 @@ impl<V: Stored> Tiers<V> {
         bytes: &[u8],
     ) -> Option<Entry<V>> {
         let settings = &self.instance.settings;
-        let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.max_frame)
+        let (header, value) = frame::decode(&settings.secrets, canonical, bytes, settings.frames.max_len)
             .map_err(|error| self.instance.recorder.observe(&Event::Corrupt(error.as_str())))
             .ok()?;
+        if header.incarnation != position.incarnation {
+            self.instance.recorder.observe(&Event::Replayed);
+            return None;
+        }
         // Both clocks at once: asking the log takes time.
         let (now, wall) = (settings.clock.now(), settings.clock.wall());
         let age = wall.duration_since(header.born).unwrap_or_default();

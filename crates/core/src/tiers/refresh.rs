@@ -37,6 +37,11 @@ impl<V: Stored> Tiers<V> {
         match flights.join(key, now, |_| true) {
             Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
             Joined::Follow(_) => None,
+            // What is served goes on being served: a later request may have room.
+            Joined::Alone(full) => {
+                self.instance.recorder.observe(&Event::Full(full.as_str()));
+                None
+            }
         }
     }
 

@@ -28,7 +28,8 @@ impl<V: Stored> Tiers<V> {
     pub fn new(instance: Arc<Instance>, l1: L1Settings) -> Self {
         let recorder = Arc::clone(&instance.recorder);
         let l1 = L1::new(l1, move || recorder.observe(&Event::Evicted));
-        Self { instance, l1, flights: Flights::new(), nested: Flights::new() }
+        let flights = || Flights::with_limits(instance.settings.flights);
+        Self { l1, flights: flights(), nested: flights(), instance }
     }
 
     /// The instance.
@@ -122,6 +123,10 @@ impl<V: Stored> Tiers<V> {
         match joined {
             Joined::Lead(lead) => Place::Ahead(Some(lead)),
             Joined::Follow(follower) => Place::Follow(follower),
+            Joined::Alone(full) => {
+                self.instance.recorder.observe(&Event::Full(full.as_str()));
+                Place::Ahead(None)
+            }
         }
     }
 

@@ -22,6 +22,7 @@ use forebay_core::time::{self, Clock, Moment};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::{MemoryL2, MemoryServer};
 use forebay_testkit::origin::CountingOrigin;
+use metrics_util::debugging::{DebugValue, Snapshotter};
 use tokio::time::{sleep, timeout};
 
 use crate::SHARDS;
@@ -283,6 +284,20 @@ impl Node {
     }
 }
 
+/// The sum of a counter's values under a label, since the last snapshot.
+pub(crate) fn counted(snapshotter: &Snapshotter, name: &str, label: (&str, &str)) -> u64 {
+    let snapshot = snapshotter.snapshot().into_vec();
+    let values = snapshot.into_iter().filter_map(|(key, _, _, value)| {
+        let key = key.key();
+        let wanted = key.name() == name && key.labels().any(|l| (l.key(), l.value()) == label);
+        match value {
+            DebugValue::Counter(value) if wanted => Some(value),
+            _ => None,
+        }
+    });
+    values.sum()
+}
+
 /// Lets paused time pass, with everything that happens in it.
 pub(crate) async fn pass(time: Duration) {
     sleep(time).await;
@@ -404,4 +419,4 @@ impl Random {
 
 /// The key that most tests are about, and whose shard has their faults.
 pub(crate) const X: &str = "x";
-const NAMESPACE: &str = "nodes";
+pub(crate) const NAMESPACE: &str = "nodes";

@@ -1,24 +1,9 @@
 //! How an answer gets from one instance's tiers into another's.
 
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-
 use forebay_testkit::memory::Op;
+use metrics_util::debugging::DebuggingRecorder;
 
 use crate::support::*;
-
-/// The sum of a counter's values under a label.
-fn counted(snapshotter: &Snapshotter, name: &str, label: (&str, &str)) -> u64 {
-    let snapshot = snapshotter.snapshot().into_vec();
-    let values = snapshot.into_iter().filter_map(|(key, _, _, value)| {
-        let key = key.key();
-        let wanted = key.name() == name && key.labels().any(|l| (l.key(), l.value()) == label);
-        match value {
-            DebugValue::Counter(value) if wanted => Some(value),
-            _ => None,
-        }
-    });
-    values.sum()
-}
 
 #[tokio::test(start_paused = true)]
 async fn what_one_has_filled_another_finds_in_l2_and_then_in_its_own_l1() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_core::entry::{Assurance, Early, Encoded, Entry, Span, Stamp, Stored, Undecodable};
+use forebay_core::entry::{Assurance, Density, Early, Encoded, Entry, Span, Stamp, Stored, Undecodable};
 use forebay_core::key::KeyEncoder;
 use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::Idents;
@@ -86,7 +86,7 @@ impl Stored for Toy {
 
     fn encode(&self) -> Result<Encoded, Undecodable> {
         let meta = [&[self.kind as u8][..], &self.version.to_be_bytes()].concat();
-        Ok(Encoded { meta: meta.into(), body: Bytes::from_static(b"body") })
+        Ok(Encoded { meta: meta.into(), body: Bytes::from_static(b"body"), density: Density::Loose })
     }
 
     fn decode(encoded: Encoded) -> Result<Self, Undecodable> {

@@ -234,7 +234,7 @@ impl Judge {
         let variants = self.variants_beside();
         let kept = lifetime.freshness.saturating_add(lifetime.windows.keep);
         let (now, remaining) = (hub.now(), kept.saturating_sub(lifetime.initial_age));
-        match variants.admit(key, now, now.after(remaining)) {
+        match variants.admit(key, now, now.after(remaining), hub.limits.variants) {
             Admission::Admitted => Ok(variants),
             Admission::Full => Err("too-many-variants"),
         }

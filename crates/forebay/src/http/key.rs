@@ -61,7 +61,7 @@ pub(super) fn primary(
     }
     key.field(PATH, path.as_bytes())?;
     if let Some(query) = query(asked, filtered) {
-        if query.len() > hub.max_query {
+        if query.len() > hub.limits.query {
             return Err(Keyless::LongQuery);
         }
         key.field(QUERY, query.as_bytes())?;

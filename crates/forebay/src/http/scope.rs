@@ -11,7 +11,7 @@ use http::request;
 use super::key;
 use super::said::{HandedUp, Outer, Said, Wish, Word};
 use crate::axum::{matched_path, params, rewrite};
-use crate::hub::Hub;
+use crate::hub::{Hub, Memory};
 use crate::route::{Partition, Route, RouteOptions};
 use crate::rules::Rules;
 use crate::template::Params;
@@ -171,7 +171,12 @@ impl Scope {
             // Somebody in between has answered: that is not what was annotated.
             (Known::Annotated, Word::Nothing) => Heard::Refused("not-annotated"),
             (Known::Learning, Word::Nothing) => match path {
-                Some(path) => Heard::Route(self.learn(path, self.hub.unannotated(path))),
+                // Without room it is found out again each time.
+                Some(path) => {
+                    let route = self.hub.unannotated(path);
+                    self.learn(path, &route);
+                    Heard::Route(route)
+                }
                 None => Heard::Route(Arc::clone(used.route)),
             },
             (_, Word::Options(said)) => self.compare(used, path, said),
@@ -191,8 +196,11 @@ impl Scope {
                 if alike && used.route.annotated {
                     return Heard::Route(said.route);
                 }
-                let route = self.learn(path, said.route);
-                if alike { Heard::Route(route) } else { Heard::LookAgain }
+                match self.learn(path, &said.route) {
+                    _ if alike => Heard::Route(said.route),
+                    Memory::Kept => Heard::LookAgain,
+                    Memory::Full => Heard::Refused("too-many-routes"),
+                }
             }
             _ => self.mistake(
                 path,
@@ -201,12 +209,12 @@ impl Scope {
         }
     }
 
-    fn learn(&self, path: &str, route: Arc<Route>) -> Arc<Route> {
-        self.hub.learn(path, &route);
-        if let Routes::Outer(_, slot) = &self.routes {
-            append(slot, path, &route);
+    fn learn(&self, path: &str, route: &Arc<Route>) -> Memory {
+        let memory = self.hub.learn(path, route);
+        if let (Memory::Kept, Routes::Outer(_, slot)) = (memory, &self.routes) {
+            append(slot, path, route);
         }
-        route
+        memory
     }
 
     fn mistake(&self, path: Option<&str>, what: &str) -> Heard {

@@ -18,6 +18,7 @@ mod head;
 mod hyper;
 mod invalidation;
 mod keys;
+mod limits;
 mod nested;
 mod orders;
 mod parts;

@@ -1,7 +1,7 @@
 -- What every script begins with: the log, read and judged as a whole.
 --
 -- KEYS 1 v, the last number issued   2 i, the incarnation   3 l, the log (zset: ident -> last number)
--- ARGV 1 incarnation to begin if need be   2 channel   3 issuer   4 retention in us   5 most idents in the log
+-- ARGV 1 incarnation to begin if need be   2 channel, or nothing where the issuer publishes   3 issuer   4 retention in us   5 most idents in the log
 --
 -- The log carries one more member, the sentinel: its name holds the incarnation, its score is the floor. Where it
 -- is missing, the log has been lost, and the floor with it.
@@ -42,6 +42,9 @@ local function is_whole()
 end
 
 local function publish(previous, idents)
+  if ARGV[2] == '' then
+    return
+  end
   local message = { incarnation, seq, previous, ARGV[3], HARD }
   for _, ident in ipairs(idents) do
     message[#message + 1] = ident

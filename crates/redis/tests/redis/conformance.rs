@@ -2,26 +2,31 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use forebay_core::key::Secrets;
 use forebay_core::l2::L2;
-use forebay_redis::Redis;
-use forebay_testkit::conformance::conformance;
+use forebay_redis::{Redis, RedisL2};
+use forebay_testkit::conformance::{conformance, conformance_but_for_order};
 use forebay_testkit::redis::{RedisServer, SentinelGroup};
 
 use crate::support::*;
 
-/// The suite over what these settings lead to; each case in a namespace of its own.
+/// The suite over what these settings lead to.
 async fn holds_over(redis: &Redis) {
+    conformance(pairs(redis, &secrets())).await;
+}
+
+/// Makes two clients of a namespace of their own.
+fn pairs(redis: &Redis, secrets: &Secrets) -> impl AsyncFn(usize) -> [RedisL2; 2] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    conformance(async |max_log| {
+    async move |max_log| {
         let namespace = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let config = redis.clone().timeout(PATIENCE / 2).max_log(max_log);
-        let clients = [(); 2].map(|()| config.connect(&namespace, &secrets()).unwrap());
+        let clients = [(); 2].map(|()| config.connect(&namespace, secrets).unwrap());
         for client in &clients {
             until(async || client.lookup(key(0)).await.ok()).await;
         }
         clients
-    })
-    .await;
+    }
 }
 
 fn at(url: &str) -> Redis {
@@ -32,6 +37,12 @@ fn at(url: &str) -> Redis {
 async fn redis_does_what_every_l2_must() {
     let redis = RedisServer::start().await.unwrap();
     holds_over(&at(&redis.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_with_a_secret() {
+    let redis = RedisServer::start().await.unwrap();
+    conformance_but_for_order(pairs(&at(&redis.url()), &with_secret())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ mod support;
 
 mod bus;
 mod conformance;
+mod forged;
 mod losses;
 mod operations;
 mod outages;

@@ -43,6 +43,14 @@ impl Setup {
         Self { redis, l2 }
     }
 
+    /// An L2 with a secret.
+    pub(crate) async fn with_secret() -> Self {
+        let redis = RedisServer::start().await.unwrap();
+        let l2 = config(&redis, redis.addr()).connect("t", &with_secret()).unwrap();
+        until_open(&l2).await;
+        Self { redis, l2 }
+    }
+
     /// One more L2 on the same Redis.
     pub(crate) async fn another(&self) -> RedisL2 {
         let l2 = config(&self.redis, self.redis.addr()).connect("t", &secrets()).unwrap();
@@ -97,6 +105,10 @@ pub(crate) fn a_store<'a>(at: Position, idents: &'a [Ident], frame: &'static str
 
 pub(crate) fn secrets() -> Secrets {
     Secrets::new("t", None)
+}
+
+pub(crate) fn with_secret() -> Secrets {
+    Secrets::new("t", Some(b"a secret of sixteen bytes"))
 }
 
 /// Settings that do not take a slow machine for a fault.
