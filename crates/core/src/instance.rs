@@ -12,7 +12,7 @@ use crate::key::{Key, Secrets};
 use crate::l2::{Issued, L2, L2Error, Position, Shards};
 use crate::shard::{Proof, Shard};
 use crate::tag::{Ident, TargetError, Targets};
-use crate::time::{Clock, Moment, Random};
+use crate::time::{Clock, Moment, Random, random_id};
 
 /// What an instance is made of.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ impl Settings {
 
 /// One process' membership in a cache.
 pub struct Instance {
+    /// Names the instance to the others.
+    pub(crate) id: [u8; 16],
     pub(crate) settings: Settings,
     pub(crate) recorder: Arc<Recorder>,
     /// One without an L2, else as many as L2 has: a power of two.
@@ -87,6 +89,7 @@ impl Instance {
     #[must_use]
     pub fn start_over(settings: Settings, l2: Option<Shards>) -> Self {
         let recorder = Arc::new(Recorder::new(settings.names.clone()));
+        let id = random_id();
         let parts = || (settings.coherence.clone(), Arc::clone(&recorder), settings.clock.clone());
         let shards = match l2 {
             None => {
@@ -96,12 +99,12 @@ impl Instance {
             Some(l2) => {
                 let shard = |(number, l2)| {
                     let (protocol, recorder, clock) = parts();
-                    Shard::of(l2, number, protocol, recorder, clock)
+                    Shard::of(l2, (id, number), protocol, recorder, clock)
                 };
                 l2.into_vec().into_iter().enumerate().map(shard).collect()
             }
         };
-        Self { settings, recorder, shards }
+        Self { id, settings, recorder, shards }
     }
 
     /// The settings.
@@ -208,6 +211,11 @@ impl fmt::Debug for Instance {
 pub struct Receipt(Arc<[Proof]>);
 
 impl Receipt {
+    /// What it says of each shard.
+    pub(crate) fn proofs(&self) -> &[Proof] {
+        &self.0
+    }
+
     /// What it says of the shard that an entry under `key` belongs to.
     pub(crate) fn proof(&self, key: Key) -> Proof {
         self.0[key.shard_of(self.0.len())]
@@ -244,6 +252,14 @@ pub enum InvalidateError {
         /// How many of L2's shards have not confirmed it; the others have.
         shards: usize,
     },
+    /// It is confirmed, and whether it holds on every instance cannot be told: L2 has fallen silent. No instance serves anything
+    /// older as in sync any more; one that cannot reach L2 may do so out of sync, until its `partition_grace` is over.
+    NotEverywhere {
+        /// The proof that it is confirmed.
+        receipt: Receipt,
+        /// What L2 said; `None` when it was not asked because it has been failing.
+        source: Option<L2Error>,
+    },
 }
 
 impl fmt::Display for InvalidateError {
@@ -256,6 +272,9 @@ impl fmt::Display for InvalidateError {
                     "invalidated for certain on this instance only; {queued} targets queued until L2 answers"
                 )
             }
+            Self::NotEverywhere { .. } => {
+                f.write_str("invalidated, but L2 does not tell whether every instance has heard of it")
+            }
         }
     }
 }
@@ -264,7 +283,9 @@ impl std::error::Error for InvalidateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Target(error) => Some(error),
-            Self::Unconfirmed { source, .. } => source.as_ref().map(|error| error as _),
+            Self::Unconfirmed { source, .. } | Self::NotEverywhere { source, .. } => {
+                source.as_ref().map(|error| error as _)
+            }
         }
     }
 }

@@ -169,6 +169,8 @@ pub enum Notice {
     Message(Message),
     /// Something that is no message.
     Malformed,
+    /// Somebody waits for those who are behind: poll now.
+    Report,
 }
 
 /// An invalidation as it goes over the bus.
@@ -192,6 +194,29 @@ pub enum Link {
     Bus,
     /// The one that carries lookups.
     Commands,
+}
+
+/// An instance, as it makes itself known to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Presence {
+    /// Sixteen random bytes that name the instance.
+    pub instance: [u8; 16],
+    /// The log that it follows, and up to where it has applied it.
+    pub applied: Option<Position>,
+    /// For how long a poll that is answered vouches for its L1.
+    pub lease: Duration,
+}
+
+/// How far the instances are that hold a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Roll {
+    /// Each has applied the log that far.
+    Complete,
+    /// One or more have not. The leases that they hold now are over after this time.
+    Behind(Duration),
+    /// This L2 does not know which instances there are.
+    Unknown,
 }
 
 /// The bus, as one instance hears it. Bounded: an L2 that finds it full drops messages and sends [`Notice::Lagged`].
@@ -225,6 +250,21 @@ pub trait L2: Send + Sync + 'static {
     /// The position, over the given connection; moves it on when it has stood still too long. One round trip,
     /// rarely two.
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>>;
+
+    /// [`poll`](Self::poll)s, and notes in the same atomic step who does: for the length of its lease from then on,
+    /// [`roll`](Self::roll) knows of the instance and what it has applied. An L2 that notes nobody only polls.
+    fn attend(&self, link: Link, presence: Presence) -> L2Future<'_, Option<Position>> {
+        let _ = presence;
+        self.poll(link)
+    }
+
+    /// Whether there may be an instance other than `caller` that holds a lease and has not applied the log up to `upto`. Those it
+    /// knows of are told to report ([`Notice::Report`]). Where the notes have been lost, all instances of that time count as
+    /// behind for the length of `caller`'s lease. One round trip.
+    fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
+        let _ = (upto, caller);
+        Box::pin(async { Ok(Roll::Unknown) })
+    }
 
     /// Starts the subscription. It renews itself until the receiver is dropped; each loss and renewal is a notice.
     fn subscribe(&self) -> Notices;

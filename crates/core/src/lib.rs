@@ -22,6 +22,7 @@ pub mod breaker;
 mod sync_task;
 pub mod shard;
 pub mod instance;
+mod everywhere;
 pub mod seek;
 pub mod tiers;
 pub mod fetch;

@@ -37,18 +37,21 @@ impl Shard {
         Self { coherence: Arc::new(Coherence::alone(protocol)), remote: None, recorder, clock, task: None }
     }
 
-    /// A shard of an L2, with the task that keeps it in sync, which ends with the shard.
+    /// A shard of an L2, for an instance and with a number, with the task that keeps it in sync, which ends with the shard.
     pub(crate) fn of(
         l2: Arc<dyn L2>,
-        number: usize,
+        (instance, number): ([u8; 16], usize),
         protocol: coherence::Settings,
         recorder: Arc<Recorder>,
         clock: Clock,
     ) -> Self {
-        let patience = Patience::new(protocol.lease / 4);
+        let lease = protocol.lease;
+        let patience = Patience::new(lease / 4);
         let (coherence, breaker) = (Arc::new(Coherence::apart(protocol)), Arc::new(Breaker::default()));
         let task = SyncTask {
+            instance,
             shard: number,
+            lease,
             coherence: Arc::clone(&coherence),
             l2: Arc::clone(&l2),
             breaker: Arc::clone(&breaker),

@@ -8,13 +8,15 @@ use std::time::Duration;
 use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{Action, Coherence, Event, Reply};
 use crate::event::{self, Op, Recorder};
-use crate::l2::{L2, L2Error, Link, Notice, Notices};
+use crate::l2::{L2, L2Error, Link, Notice, Notices, Presence};
 use crate::time::{Clock, Moment};
 
 /// What the task works on.
 pub(crate) struct SyncTask {
     /// Which of L2's shards it is.
     pub(crate) shard: usize,
+    pub(crate) instance: [u8; 16],
+    pub(crate) lease: Duration,
     pub(crate) coherence: Arc<Coherence>,
     pub(crate) l2: Arc<dyn L2>,
     pub(crate) breaker: Arc<Breaker>,
@@ -96,7 +98,7 @@ impl SyncTask {
 
     async fn ask(&self, action: Action) -> Result<Reply, L2Error> {
         match action {
-            Action::Open => self.probe(self.l2.open().await).map(Reply::Opened),
+            Action::Open => self.open().await,
             Action::Poll => self.poll().await,
             Action::CatchUp(after) => self.l2.catch_up(after).await.map(Reply::Page),
             Action::Audit(asked) => {
@@ -109,6 +111,17 @@ impl SyncTask {
         }
     }
 
+    /// Opens the namespace and joins at a position that L2 gives in the same step in which it notes that this instance is there.
+    async fn open(&self) -> Result<Reply, L2Error> {
+        self.probe(self.l2.open().await)?;
+        let noted = self.probe(self.l2.attend(Link::Commands, self.presence()).await)?;
+        noted.map(Reply::Opened).ok_or_else(|| L2Error::Protocol("the namespace is gone again".into()))
+    }
+
+    fn presence(&self) -> Presence {
+        Presence { instance: self.instance, applied: self.coherence.applied(), lease: self.lease }
+    }
+
     /// Polls over the bus' own connection, so that a dead one is noticed, and over the other when that fails. While the
     /// breaker is open the other comes first: it is the one that requests need.
     async fn poll(&self) -> Result<Reply, L2Error> {
@@ -118,7 +131,7 @@ impl SyncTask {
         };
         let mut failure = L2Error::Timeout;
         for link in links {
-            let polled = self.l2.poll(link).await;
+            let polled = self.l2.attend(link, self.presence()).await;
             let polled = if link == Link::Commands { self.probe(polled) } else { polled };
             match polled {
                 Ok(position) => return Ok(Reply::Polled(position)),

@@ -20,22 +20,60 @@ pub struct Invalidate {
     targets: Vec<Target>,
     /// A name that no entry can carry, of which the caller hears when the others are done.
     refused: Option<TargetError>,
+    reach: Reach,
+}
+
+/// What an invalidation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Until it is confirmed.
+    Confirmed,
+    /// Until it holds on every instance.
+    Everywhere,
 }
 
 impl Invalidate {
     pub(crate) fn new(instance: &Arc<Instance>, targets: impl Targets) -> Self {
         let mut all = Vec::new();
         targets.collect(&mut all);
-        Self { instance: Arc::clone(instance), targets: all, refused: None }
+        Self { instance: Arc::clone(instance), targets: all, refused: None, reach: Reach::Confirmed }
+    }
+
+    /// Waits until no instance serves from L1 as in sync what has been invalidated: each that is live has applied it, or its
+    /// lease has run out. Mostly a millisecond or two beyond the confirmation; with an instance that does not answer, a `lease`.
+    ///
+    /// An instance that cannot reach Redis may serve L1 out of sync for as long as its `partition_grace` permits: see
+    /// [`partition_grace`](crate::CacheBuilder::partition_grace), and zero for not at all.
+    ///
+    /// ```
+    /// # use forebay::{Cache, Tag};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache = Cache::builder("shop").build().await?;
+    /// cache.invalidate(Tag("article:42")).everywhere().await?; // whoever is told now finds it changed on any instance
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the invalidation, which is not waited for then; and [`InvalidateError::NotEverywhere`] when Redis falls silent
+    /// while it is waited for.
+    pub fn everywhere(mut self) -> Self {
+        self.reach = Reach::Everywhere;
+        self
     }
 
     async fn run(self) -> Result<Receipt, InvalidateError> {
-        let Self { instance, targets, refused } = self;
-        match refused {
-            Some(error) if targets.is_empty() => Err(InvalidateError::Target(error)),
-            None => instance.invalidate(targets).await,
-            Some(error) => instance.invalidate(targets).await.and(Err(InvalidateError::Target(error))),
+        let Self { instance, targets, refused, reach } = self;
+        if let (Some(error), true) = (&refused, targets.is_empty()) {
+            return Err(InvalidateError::Target(error.clone()));
         }
+        let mut done = instance.invalidate(targets).await?;
+        if reach == Reach::Everywhere {
+            done = instance.everywhere(done).await?;
+        }
+        refused.map_or(Ok(done), |error| Err(InvalidateError::Target(error)))
     }
 }
 
@@ -130,7 +168,8 @@ impl Pending {
     /// commit, which a name that no entry can carry does not undo: the others are invalidated, and then that is the error.
     pub fn fire(self) -> Invalidate {
         let Self { instance, targets, refused } = self;
-        Invalidate { instance, targets: targets.into_iter().collect(), refused }
+        let targets = targets.into_iter().collect();
+        Invalidate { instance, targets, refused, reach: Reach::Confirmed }
     }
 }
 

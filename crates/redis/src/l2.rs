@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::Seq;
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Refusal, Scores, Store, Stored,
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Refusal, Roll, Scores,
+    Store, Stored,
 };
 use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
@@ -83,9 +84,7 @@ pub struct RedisL2 {
 
 impl L2 for RedisL2 {
     fn open(&self) -> L2Future<'_, Position> {
-        Box::pin(async {
-            self.open_over(&self.writer().await?).await
-        })
+        Box::pin(async { self.open_over(&self.writer().await?).await })
     }
 
     fn lookup(&self, key: Key) -> L2Future<'_, Lookup> {
@@ -179,6 +178,51 @@ impl L2 for RedisL2 {
         })
     }
 
+    fn attend(&self, link: Link, presence: Presence) -> L2Future<'_, Option<Position>> {
+        Box::pin(async move {
+            let client = match link {
+                Link::Bus => self.bus.client()?,
+                // At start this may come before the first connection.
+                _ => self.within(self.reads.tried()).await.map_err(|_| L2Error::Timeout)??,
+            };
+            if self.heartbeat().stands_still(Instant::now()) {
+                match self.open_over(&client).await {
+                    Ok(_) | Err(L2Error::Protocol(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let (keys, args) = self.presence(&presence);
+            let noted: Result<Vec<Bytes>, _> =
+                answer(self.within(scripts::ATTEND.call(&client, keys, args)).await);
+            let position = match noted.as_deref() {
+                Ok([incarnation, seq]) => Some(position(seq, incarnation)?),
+                Ok([]) => None,
+                Ok(_) => return Err(malformed()),
+                // A Redis that is full, say, takes no writes; it can still be read.
+                Err(L2Error::Protocol(_)) => self.read_position(&client).await?,
+                Err(error) => return Err(error.clone()),
+            };
+            self.heartbeat().note(position, Instant::now());
+            Ok(position)
+        })
+    }
+
+    fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
+        Box::pin(async move {
+            let caller = Presence { applied: Some(upto), ..caller };
+            let (keys, args) = self.presence(&caller);
+            let client = self.writes.client()?;
+            let left: Bytes = answer(self.within(scripts::ROLL.call(&client, keys, args)).await)?;
+            match number(&left)? {
+                0 => Ok(Roll::Complete),
+                micros => {
+                    self.announce(&client, || schema::report(upto.incarnation));
+                    Ok(Roll::Behind(Duration::from_micros(micros)))
+                }
+            }
+        })
+    }
+
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
         let dialer = Dialer::new(&self.route, Role::Bus);
@@ -247,17 +291,17 @@ impl RedisL2 {
             self.call(&scripts::INVALIDATE, &client, args).await?;
         let position = position(&seq, &incarnation)?;
         let issued = Issued { position, previous: number(&previous)?, last: number(&last)? };
-        self.announce(&client, position, issued.previous, idents);
+        self.announce(&client, || schema::encode(position, issued.previous, &self.issuer, idents));
         Ok(issued)
     }
 
     /// Publishes what a script would publish, sealed, where there is a secret. Nobody waits for it: a message that is lost is
     /// noticed, whatever the reason.
-    fn announce(&self, client: &Client, position: Position, previous: Seq, idents: &[Ident]) {
+    fn announce(&self, client: &Client, message: impl FnOnce() -> Vec<u8>) {
         if self.schema.seal.is_none() {
             return;
         }
-        let message = self.schema.sealed(schema::encode(position, previous, &self.issuer, idents));
+        let message = self.schema.sealed(message());
         let (client, channel) = (client.clone(), self.schema.channel.clone());
         let limit = self.redis.timeout;
         let mut publish = Box::pin(async move {
@@ -317,6 +361,20 @@ impl RedisL2 {
             decimal(self.redis.max_log),
         ]);
         args
+    }
+
+    /// The keys and arguments of the scripts that are about instances.
+    fn presence(&self, presence: &Presence) -> (Vec<fred::types::Key>, Vec<Value>) {
+        let (mut keys, mut args) = (self.keys(), self.args());
+        keys.extend([self.schema.leases.clone().into(), self.schema.applied.clone().into()]);
+        let incarnation = presence.applied.map(|at| Bytes::copy_from_slice(&at.incarnation.0));
+        args.extend([
+            Value::Bytes(Bytes::copy_from_slice(&presence.instance)),
+            Value::Bytes(incarnation.unwrap_or_default()),
+            decimal(presence.applied.map_or(0, |at| at.seq)),
+            micros(presence.lease),
+        ]);
+        (keys, args)
     }
 
     /// Bounds a command. fred has a timeout of its own; two timers would cost twice. No `async fn`: it would hold

@@ -12,7 +12,8 @@
 //! | `:e:<key in hex>` | string, PX | an entry: its stamp, 8 bytes big-endian, then its frame |
 //! | `:c` | channel | one message for each invalidation, see [`decode`] |
 //!
-//! `:s` and `:m:<instance>` are kept free for soft invalidations and for the positions of live instances.
+//! | `:m` | sorted set | the live instances, each with the end of its lease as score, in microseconds; and the incarnation |
+//! | `:a` | sorted set | the live instances, each with how far it has applied the log; and the incarnation, with when the two were begun |
 //!
 //! **Invariant:** a life of the log is `v`, `i` and the sentinel together. The sentinel is a member of `l` whose name
 //! is `life:` and the incarnation, and whose score is the floor. Each script begins by reading the three; where one
@@ -61,6 +62,8 @@ pub(crate) struct Schema {
     pub(crate) position: Bytes,
     pub(crate) incarnation: Bytes,
     pub(crate) log: Bytes,
+    pub(crate) leases: Bytes,
+    pub(crate) applied: Bytes,
     pub(crate) channel: String,
     /// Seals messages, where there is a secret.
     pub(crate) seal: Option<MessageSeal>,
@@ -78,6 +81,8 @@ impl Schema {
             position: format!("{tag}:v").into(),
             incarnation: format!("{tag}:i").into(),
             log: format!("{tag}:l").into(),
+            leases: format!("{tag}:m").into(),
+            applied: format!("{tag}:a").into(),
             channel,
         }
     }
@@ -175,6 +180,17 @@ pub(crate) fn encode(position: Position, previous: Seq, issuer: &[u8], idents: &
     out
 }
 
+/// What instances are told that are behind: the array `[incarnation, 1]`.
+pub(crate) fn report(incarnation: Incarnation) -> Vec<u8> {
+    [&[0x92, 0xb0][..], &incarnation.0, &[1]].concat()
+}
+
+/// Whether this is such a call. The incarnation does not matter, since whoever hears it polls.
+pub(crate) fn is_report(message: &[u8]) -> bool {
+    let mut reader = Reader(message);
+    reader.array() == Some(2) && reader.bytes().is_some() && reader.uint() == Some(1) && reader.0.is_empty()
+}
+
 /// What is left of some MessagePack.
 struct Reader<'a>(&'a [u8]);
 
@@ -261,6 +277,15 @@ mod tests {
         assert_eq!(decode(&encoded(9, 9, &[])), None);
         assert_eq!(decode(&encoded(u64::MAX, 7, &[])), None);
         assert_eq!(decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]), None);
+    }
+
+    #[test]
+    fn a_call_to_report_is_that_and_nothing_else() {
+        let call = report(Incarnation([7; 16]));
+        assert!(is_report(&call) && decode(&call).is_none());
+        for other in [&call[..18], &[&call[..], &[0]].concat(), &encoded(9, 7, &[]), b"", b"\x92"] {
+            assert!(!is_report(other), "{other:?}");
+        }
     }
 
     #[test]

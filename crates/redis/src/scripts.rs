@@ -51,6 +51,24 @@ pub(crate) static CATCH_UP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/catch_up.lua")))
 });
 
+pub(crate) static ATTEND: LazyLock<Script> = LazyLock::new(|| {
+    let parts = concat!(
+        include_str!("scripts/log.lua"),
+        include_str!("scripts/register.lua"),
+        include_str!("scripts/attend.lua")
+    );
+    Script::new(parts)
+});
+
+pub(crate) static ROLL: LazyLock<Script> = LazyLock::new(|| {
+    let parts = concat!(
+        include_str!("scripts/log.lua"),
+        include_str!("scripts/register.lua"),
+        include_str!("scripts/roll.lua")
+    );
+    Script::new(parts)
+});
+
 pub(crate) static SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/scores.lua")))
 });

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::connection::{Connection, Dialer, Slot};
-use crate::schema::{Schema, decode};
+use crate::schema::{Schema, decode, is_report};
 
 /// Subscribes, and again whenever the subscription is lost, until nobody listens any more.
 pub(crate) async fn run(mut dialer: Dialer, slot: Slot, schema: Schema, notices: Sender<Notice>) {
@@ -77,6 +77,8 @@ async fn forward(
 }
 
 fn read(schema: &Schema, message: &Message) -> Notice {
-    let message = message.value.as_bytes().and_then(|bytes| schema.opened(bytes));
-    message.and_then(decode).map_or(Notice::Malformed, Notice::Message)
+    match message.value.as_bytes().and_then(|bytes| schema.opened(bytes)) {
+        Some(message) if is_report(message) => Notice::Report,
+        message => message.and_then(decode).map_or(Notice::Malformed, Notice::Message),
+    }
 }

@@ -25,7 +25,8 @@ use bytes::Bytes;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Incarnation, Issued, L2, L2Error, Link, Message, Notice, Notices, Position, Refusal, Store, Stored,
+    Incarnation, Issued, L2, L2Error, Link, Message, Notice, Notices, Position, Presence, Refusal, Roll,
+    Store, Stored,
 };
 use forebay_core::tag::{Ident, MAX_IDENTS};
 
@@ -71,6 +72,7 @@ pub async fn conformance_but_for_order<L: L2>(make: impl AsyncFn(usize) -> [L; 2
         pages_of_the_log_are_complete
         scores_are_in_the_order_of_the_question
         both_links_see_the_position
+        the_roll_knows_who_is_behind_and_tells_them
     }
     run! { TINY_LOG => a_cut_log_raises_its_floor }
 }
@@ -339,6 +341,40 @@ pub async fn both_links_see_the_position(a: &impl L2, b: &impl L2) {
     let position = ok(a.invalidate(&[ident(1)], 0).await).position;
     for link in [Link::Bus, Link::Commands] {
         assert_eq!(ok(b.poll(link).await), Some(position), "over {link:?}");
+    }
+}
+
+/// [`L2::attend`] is a poll that is noted, and [`L2::roll`] tells what was. An L2 may do without.
+pub async fn the_roll_knows_who_is_behind_and_tells_them(a: &impl L2, b: &impl L2) {
+    let hour = Duration::from_secs(3600);
+    let presence = |n, applied, lease| Presence { instance: [n; 16], applied, lease };
+    let (caller, long) = (presence(1, None, Duration::ZERO), presence(1, None, hour));
+    assert_eq!(ok(b.attend(Link::Commands, caller).await), None, "attending does not open a namespace");
+    let mut notices = subscribed(b).await;
+    ok(a.open().await);
+    let upto = ok(a.invalidate(&[ident(1)], 0).await).position;
+    message(&mut notices).await;
+    if ok(a.roll(upto, caller).await) == Roll::Unknown {
+        return;
+    }
+    assert!(matches!(ok(a.roll(upto, long).await), Roll::Behind(_)), "who was there before is unknown");
+    assert_eq!(notices.recv().await, Some(Notice::Report), "who is behind is told");
+    for link in [Link::Bus, Link::Commands] {
+        let noted = ok(b.attend(link, presence(2, None, hour)).await);
+        assert_eq!(noted, Some(upto), "attending over {link:?} tells the position");
+    }
+    let other = Position { incarnation: Incarnation([0xee; 16]), seq: upto.seq + 1 };
+    for applied in [None, Some(Position { seq: upto.seq - 1, ..upto }), Some(other)] {
+        ok(b.attend(Link::Commands, presence(2, applied, hour)).await);
+        assert!(matches!(ok(a.roll(upto, caller).await), Roll::Behind(_)), "{applied:?} is behind");
+        assert_eq!(notices.recv().await, Some(Notice::Report), "who is behind is told");
+    }
+    ok(b.attend(Link::Commands, presence(2, Some(upto), hour)).await);
+    ok(a.attend(Link::Commands, presence(1, None, hour)).await);
+    assert_eq!(ok(a.roll(upto, caller).await), Roll::Complete, "the other is there, the caller is not meant");
+    ok(b.attend(Link::Commands, presence(3, None, Duration::from_millis(20))).await);
+    while ok(a.roll(upto, caller).await) != Roll::Complete {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use forebay::{All, Event, InvalidateError, Key, Path, Prefix, Tag, Target};
+use forebay::{All, Event, InvalidateError, Key, Path, Prefix, Receipt, Tag, Target};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -24,6 +24,7 @@ struct Order {
     prefixes: Vec<String>,
     all: bool,
     soft: bool,
+    everywhere: bool,
 }
 
 impl Order {
@@ -78,11 +79,24 @@ pub(super) async fn invalidate(
     body: Bytes,
 ) -> Result<Response, Failure> {
     let order = Order::read(&fields, &body)?;
-    let (targets, all, soft) = (order.len(), order.all, order.soft);
-    match backstage.cache.invalidate(order.targets()).await {
+    let (targets, all, soft, everywhere) = (order.len(), order.all, order.soft, order.everywhere);
+    let invalidate = backstage.cache.invalidate(order.targets());
+    let done = if everywhere { invalidate.everywhere().await } else { invalidate.await };
+    let confirmed = |receipt: Receipt, holds: bool| {
+        let mut answer = json!({ "seq": receipt.to_string(), "confirmed": true });
+        if everywhere {
+            answer["everywhere"] = holds.into();
+        }
+        Json(answer)
+    };
+    match done {
         Ok(receipt) => {
-            tracing::info!(targets, all, soft, %receipt, "invalidated");
-            Ok(Json(json!({ "seq": receipt.to_string(), "confirmed": true })).into_response())
+            tracing::info!(targets, all, soft, everywhere, %receipt, "invalidated");
+            Ok(confirmed(receipt, true).into_response())
+        }
+        Err(InvalidateError::NotEverywhere { receipt, .. }) => {
+            tracing::warn!(targets, all, soft, everywhere, %receipt, "invalidated, perhaps not everywhere");
+            Ok((StatusCode::ACCEPTED, confirmed(receipt, false)).into_response())
         }
         Err(InvalidateError::Target(error)) => Err(Failure::new(StatusCode::BAD_REQUEST, error.to_string())),
         Err(error) => {

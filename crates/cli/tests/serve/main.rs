@@ -7,6 +7,7 @@ mod support;
 mod admin;
 mod caching;
 mod errors;
+mod everywhere;
 mod fields;
 mod framing;
 mod lifecycle;

@@ -166,6 +166,13 @@ impl Coherence {
         self.read().bookkeeping()
     }
 
+    /// The log that the instance follows, and up to where it has applied it.
+    #[must_use]
+    pub fn applied(&self) -> Option<Position> {
+        let state = self.read();
+        state.incarnation().map(|incarnation| Position { incarnation, seq: state.local_stamp().seq })
+    }
+
     /// See [`State::is_tainted`].
     #[must_use]
     pub fn is_tainted(&self, idents: &[Ident]) -> bool {

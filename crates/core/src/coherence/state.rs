@@ -239,7 +239,7 @@ impl State {
                     self.grant(now);
                 }
             }
-            Notice::Lost => self.next_poll = now,
+            Notice::Lost | Notice::Report => self.next_poll = now,
         }
     }
 
@@ -338,8 +338,15 @@ impl State {
 
     /// A position: the same life of the log, further on, or not?
     fn on_position(&mut self, ticket: Ticket, position: Position) {
-        self.next_poll = ticket.sent.after(self.pause());
+        let next_poll = ticket.sent.after(self.pause());
+        self.next_poll = next_poll;
+        let known = self.incarnation();
         if self.is_foreign(ticket, position) {
+            if known != Some(position.incarnation) {
+                // It was noted in that life who has asked.
+                self.next_poll = next_poll;
+                self.grant(ticket.sent);
+            }
             return;
         }
         self.note(position.seq, ticket.sent);
@@ -433,7 +440,8 @@ impl State {
         fell
     }
 
-    /// Starts over at `position`: nothing that is held counts any more.
+    /// Starts over at `position`: nothing that is held counts any more. What L2 is told of next is that this instance is there:
+    /// before that no lease is granted, or nobody who waits for all instances would wait for this one.
     fn join(&mut self, sent: Moment, position: Position) {
         self.membership = Membership::Joined(position.incarnation);
         (self.highest, self.highest_at) = (position.seq, sent);
@@ -443,8 +451,8 @@ impl State {
         self.generation += 1;
         self.wants = Wants { retry_at: self.wants.retry_at, ..Wants::default() };
         self.owed = None;
+        self.next_poll = Moment::default();
         self.flush(position.seq);
-        self.grant(sent);
     }
 
     /// The log has fallen back to `seq`. L1 goes; what was acknowledged lately is looked for and issued again, above

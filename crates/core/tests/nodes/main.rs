@@ -13,6 +13,7 @@ mod toy;
 mod bounds;
 mod change;
 mod early;
+mod everywhere;
 mod failures;
 mod forged;
 mod guarantees;

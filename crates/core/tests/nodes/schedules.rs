@@ -1,5 +1,6 @@
 //! Random faults on three instances under load, and nothing stale. A failing schedule is run again by its seed.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -98,6 +99,19 @@ async fn write(world: Arc<World>, node: Node, issuer: usize, mut random: Random,
     }
 }
 
+/// The same, and waits until that holds on every instance.
+async fn write_everywhere(world: Arc<World>, node: Node, _: usize, mut random: Random, history: History) {
+    loop {
+        pass(MS * random.below(400)).await;
+        let key = KEYS[random.below(KEYS.len() as u32) as usize];
+        if let Ok(version) = node.write_everywhere(key).await {
+            let write = |issuer| Write { key: key.into(), version, issuer, confirmed: world.now() };
+            // As if each instance had issued it: none has an excuse.
+            (0..3).for_each(|issuer| history.lock().unwrap().write(write(issuer)));
+        }
+    }
+}
+
 /// Breaks something, and sometimes mends it.
 async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
     let node = &nodes[random.below(nodes.len() as u32) as usize];
@@ -138,6 +152,16 @@ async fn harm(world: &World, nodes: &[Node], random: &mut Random) {
 }
 
 async fn run(seed: u64, grace: Duration, manners: Draw) -> Verdict {
+    run_with(seed, grace, manners, |world, node, issuer, random, history| {
+        Box::pin(write(world, node, issuer, random, history))
+    })
+    .await
+}
+
+/// How one task writes.
+type Writes = fn(Arc<World>, Node, usize, Random, History) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn run_with(seed: u64, grace: Duration, manners: Draw, writes: Writes) -> Verdict {
     let mut random = Random(seed);
     let log = [Settings::default().max_log, 20][random.below(2) as usize];
     let settings = Settings { max_log: log, page: 3, bus_capacity: 16, ..Settings::default() };
@@ -159,7 +183,7 @@ async fn run(seed: u64, grace: Duration, manners: Draw) -> Verdict {
             tasks.spawn(read(world, node.clone(), instance as usize, own(n), history, manners));
         }
         let (world, history) = (Arc::clone(&world), Arc::clone(&history));
-        tasks.spawn(write(world, node.clone(), instance as usize, own(9), history));
+        tasks.spawn(writes(world, node.clone(), instance as usize, own(9), history));
         nodes.push(node);
     }
     let end = world.now().after(LENGTH);
@@ -202,6 +226,17 @@ async fn nor_do_confirmations_refreshes_and_fallbacks_bring_back_what_was_invali
 async fn nor_does_a_strict_request_ever_get_what_was_invalidated_before_it_came() {
     for (seed, grace) in (0..SEEDS).flat_map(|seed| [(seed, Duration::ZERO), (SEEDS + seed, 3 * SECOND)]) {
         let verdict = run(seed, grace, mixed).await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_any_instance_serve_what_was_invalidated_everywhere() {
+    for seed in 0..SEEDS {
+        let verdict = run_with(seed, Duration::ZERO, careless, |world, node, issuer, random, history| {
+            Box::pin(write_everywhere(world, node, issuer, random, history))
+        });
+        let verdict = verdict.await;
         assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
     }
 }

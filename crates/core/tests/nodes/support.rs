@@ -11,8 +11,8 @@ use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Shards, Store,
-    Stored as StoreResult,
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores, Shards,
+    Store, Stored as StoreResult,
 };
 use forebay_core::seek::Seeker;
 use forebay_core::shard::Shard;
@@ -275,6 +275,13 @@ impl Node {
         self.invalidate(key).await.map(|_| version)
     }
 
+    /// The same, and waits until that holds on every instance.
+    pub(crate) async fn write_everywhere(&self, key: &str) -> Result<u64, InvalidateError> {
+        let version = self.origin.write(key);
+        let receipt = self.invalidate(key).await?;
+        self.tiers.instance().everywhere(receipt).await.map(|_| version)
+    }
+
     pub(crate) async fn invalidate(&self, key: &str) -> Result<Receipt, InvalidateError> {
         self.tiers.instance().invalidate(Tag(key)).await
     }
@@ -392,6 +399,14 @@ impl L2 for Line {
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {
         self.run(self.l2.poll(link))
+    }
+
+    fn attend(&self, link: Link, presence: Presence) -> L2Future<'_, Option<Position>> {
+        self.run(self.l2.attend(link, presence))
+    }
+
+    fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
+        self.run(self.l2.roll(upto, caller))
     }
 
     fn subscribe(&self) -> Notices {

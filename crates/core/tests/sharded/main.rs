@@ -17,6 +17,8 @@ mod bounds;
 mod change;
 #[path = "../nodes/early.rs"]
 mod early;
+#[path = "../nodes/everywhere.rs"]
+mod everywhere;
 #[path = "../nodes/failures.rs"]
 mod failures;
 #[path = "../nodes/guarantees.rs"]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store, Stored,
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores, Store,
+    Stored,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -96,6 +97,14 @@ impl L2 for ChaosL2 {
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {
         self.call(Op::Poll, move |l2| l2.poll(link))
+    }
+
+    fn attend(&self, link: Link, presence: Presence) -> L2Future<'_, Option<Position>> {
+        self.call(Op::Poll, move |l2| l2.attend(link, presence))
+    }
+
+    fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
+        self.call(Op::Poll, move |l2| l2.roll(upto, caller))
     }
 
     fn subscribe(&self) -> Notices {

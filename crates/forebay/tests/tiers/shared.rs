@@ -133,3 +133,15 @@ async fn every_operation_is_one_round_trip_and_a_hit_in_l1_none() {
     });
     assert_eq!(invalidation.await, (0, 1), "of however many entries");
 }
+
+#[tokio::test]
+async fn once_it_holds_everywhere_no_other_gives_it_at_all() {
+    let world = World::start().await;
+    let [a, b] = world.two().await;
+    for round in 0..20 {
+        b.get("/articles/7").await;
+        let version = world.write();
+        a.cache.invalidate(Tag("article:7")).everywhere().await.unwrap();
+        assert_eq!(b.get("/articles/7").await.text, format!("7 {version}"), "round {round}");
+    }
+}

@@ -26,6 +26,10 @@ impl Bus {
             None => false,
         });
     }
+
+    pub(super) fn call_for_reports(&self) {
+        self.0.iter().filter_map(Weak::upgrade).for_each(|wire| wire.call_for_report());
+    }
 }
 
 /// The wire to one client.
@@ -67,6 +71,16 @@ impl Wire {
         match &mut state.held {
             Some(held) => held.push_back(message.clone()),
             None => state.deliver(&Notice::Message(message.clone())),
+        }
+    }
+
+    /// Lost like a message; not kept back, since it may come again.
+    fn call_for_report(&self) {
+        let mut state = self.state();
+        if state.to_drop > 0 {
+            state.to_drop -= 1;
+        } else if !state.cut && state.held.is_none() {
+            state.deliver(&Notice::Report);
         }
     }
 

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Incarnation, Issued, Lookup, Message, Page, Position, Refusal, Scores, Store, Stored,
+    Incarnation, Issued, Lookup, Message, Page, Position, Presence, Refusal, Roll, Scores, Store, Stored,
 };
 use forebay_core::tag::Ident;
 use tokio::time::Instant;
 
 use super::bus::Bus;
+use super::register::Register;
 
 /// What a [`MemoryServer`](super::MemoryServer) is tuned by.
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ pub(super) struct Kept {
     pub(super) position: Option<Position>,
     pub(super) frames: HashMap<Key, Held>,
     pub(super) log: Log,
+    pub(super) register: Register,
 }
 
 #[derive(Clone)]
@@ -171,6 +173,27 @@ impl Data {
             return Some(self.invalidate(&[], 0).position);
         }
         Some(position)
+    }
+
+    pub(super) fn attend(&mut self, presence: &Presence) -> Option<Position> {
+        let position = self.poll()?;
+        self.kept.register.attend(position.incarnation, presence);
+        Some(position)
+    }
+
+    pub(super) fn forget_instances(&mut self) {
+        self.kept.register = Register::default();
+    }
+
+    pub(super) fn roll(&mut self, upto: Position, caller: &Presence) -> Roll {
+        let life = self.open().incarnation;
+        match self.kept.register.behind(life, upto, caller) {
+            None => Roll::Complete,
+            Some(left) => {
+                self.bus.call_for_reports();
+                Roll::Behind(left)
+            }
+        }
     }
 
     fn expire(&mut self, key: Key) {

@@ -23,15 +23,18 @@ pub enum Op {
     CatchUp,
     /// [`L2::scores`](forebay_core::l2::L2::scores).
     Scores,
-    /// [`L2::poll`](forebay_core::l2::L2::poll) over [`Link::Bus`](forebay_core::l2::Link::Bus).
+    /// [`L2::poll`](forebay_core::l2::L2::poll) or [`L2::attend`](forebay_core::l2::L2::attend) over
+    /// [`Link::Bus`](forebay_core::l2::Link::Bus).
     PollBus,
-    /// [`L2::poll`](forebay_core::l2::L2::poll) over [`Link::Commands`](forebay_core::l2::Link::Commands).
+    /// The same over [`Link::Commands`](forebay_core::l2::Link::Commands).
     PollCommands,
+    /// [`L2::roll`](forebay_core::l2::L2::roll).
+    Roll,
 }
 
 impl Op {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Open,
         Self::Lookup,
         Self::Store,
@@ -40,6 +43,7 @@ impl Op {
         Self::Scores,
         Self::PollBus,
         Self::PollCommands,
+        Self::Roll,
     ];
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position, Scores, Store, Stored,
+    Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position, Presence, Roll, Scores,
+    Store, Stored,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 mod bus;
+mod register;
 mod data;
 mod faults;
 mod server;
@@ -121,6 +123,18 @@ impl MemoryL2 {
         Op::ALL.into_iter().map(|op| self.calls(op)).sum()
     }
 
+    fn poll_over(
+        &self,
+        link: Link,
+        poll: impl FnOnce(&mut Data) -> Option<Position> + Send + 'static,
+    ) -> L2Future<'_, Option<Position>> {
+        let op = if link == Link::Bus { Op::PollBus } else { Op::PollCommands };
+        let wire = Arc::clone(&self.wire);
+        let arrives = move || link == Link::Commands || wire.is_connected();
+        let position = self.call(op, move |data| arrives().then(|| poll(data)));
+        Box::pin(async { position.await?.ok_or_else(|| L2Error::Unavailable("the bus is cut".into())) })
+    }
+
     /// Runs an operation under the client's faults. It ends at the earliest when it is polled a second time, as anything
     /// that crosses a network.
     fn call<T: Send + 'static>(
@@ -182,11 +196,15 @@ impl L2 for MemoryL2 {
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {
-        let op = if link == Link::Bus { Op::PollBus } else { Op::PollCommands };
-        let wire = Arc::clone(&self.wire);
-        let arrives = move || link == Link::Commands || wire.is_connected();
-        let position = self.call(op, move |data| arrives().then(|| data.poll()));
-        Box::pin(async { position.await?.ok_or_else(|| L2Error::Unavailable("the bus is cut".into())) })
+        self.poll_over(link, Data::poll)
+    }
+
+    fn attend(&self, link: Link, presence: Presence) -> L2Future<'_, Option<Position>> {
+        self.poll_over(link, move |data| data.attend(&presence))
+    }
+
+    fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
+        self.call(Op::Roll, move |data| data.roll(upto, &caller))
     }
 
     fn subscribe(&self) -> Notices {

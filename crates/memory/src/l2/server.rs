@@ -57,6 +57,11 @@ impl MemoryServer {
         });
     }
 
+    /// Loses who is there, as an eviction of that key does.
+    pub fn forget_instances(&self) {
+        self.with(Data::forget_instances);
+    }
+
     /// The state now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -8,6 +8,7 @@
 local V, I, L = KEYS[1], KEYS[2], KEYS[3]
 local BEYOND = 9007199254740991 -- from here on a Lua number does not count in ones
 local HARD = 0                  -- the kind of invalidation
+local REPORT = 1                -- what those who are behind are told
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]

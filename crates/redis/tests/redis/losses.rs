@@ -1,6 +1,7 @@
 //! What becomes of the log's life when Redis loses a part of it.
 
-use forebay_core::l2::{L2, Link, Notice, Position, Refusal, Stored};
+use forebay_core::l2::{L2, Link, Notice, Position, Presence, Refusal, Roll, Stored};
+use forebay_testkit::resp::Value;
 
 use crate::support::*;
 
@@ -45,6 +46,47 @@ async fn without_its_position_or_incarnation_the_log_has_none_until_it_is_opened
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn without_a_part_of_the_register_it_is_unknown_who_was_there() {
+    let setup = Setup::start().await;
+    let here = |lease| Presence { instance: [1; 16], applied: None, lease };
+    let (caller, cautious) = (here(std::time::Duration::ZERO), here(HOUR));
+    let at = setup.l2.open().await.unwrap();
+    let there = Presence { instance: [2; 16], applied: Some(at), lease: HOUR };
+    setup.l2.attend(Link::Commands, there).await.unwrap();
+    for end in [":m", ":a"] {
+        let name = setup.name(end).await;
+        for damage in damages(&name) {
+            assert_eq!(setup.l2.roll(at, caller).await.unwrap(), Roll::Complete, "before {damage:?}");
+            setup.redis.command(&damage).await.unwrap();
+            let begun = setup.l2.roll(at, cautious).await.unwrap();
+            let Roll::Behind(left) = begun else { panic!("after {damage:?}: {begun:?}") };
+            // Only what was begun anew covers this much.
+            assert!(left > HOUR - std::time::Duration::from_secs(60), "after {damage:?}: {left:?}");
+            assert_eq!(setup.l2.attend(Link::Commands, there).await.unwrap(), Some(at));
+            setup.begun_long_ago().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_attends_no_more_is_struck_out() {
+    let setup = Setup::start().await;
+    let at = setup.l2.open().await.unwrap();
+    let brief =
+        |n: u8| Presence { instance: [n; 16], applied: Some(at), lease: std::time::Duration::from_millis(1) };
+    for n in 0..50 {
+        setup.l2.attend(Link::Commands, brief(n)).await.unwrap();
+    }
+    until(async || {
+        setup.l2.attend(Link::Commands, brief(99)).await.unwrap();
+        let (m, a) = (setup.name(":m").await, setup.name(":a").await);
+        let sizes = [setup.command(&["ZCARD", &m]).await, setup.command(&["ZCARD", &a]).await];
+        sizes.iter().all(|size| matches!(size, Value::Integer(2..4))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

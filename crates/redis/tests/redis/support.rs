@@ -78,6 +78,13 @@ impl Setup {
         self.redis.command([b"ZADD", log.as_bytes(), score.as_bytes(), &sentinel]).await.unwrap();
     }
 
+    /// Moves the beginning of the register back, so far that no lease is as old.
+    pub(crate) async fn begun_long_ago(&self) {
+        let (register, at) = (self.name(":a").await, self.l2.open().await.unwrap());
+        let head = [b"life:", &at.incarnation.0[..]].concat();
+        self.redis.command([b"ZADD", register.as_bytes(), b"1", &head]).await.unwrap();
+    }
+
     /// Stores `frame` under `key(1)` with the position as the stamp.
     pub(crate) async fn store(&self, at: Position, idents: &[Ident], frame: &'static str) -> Stored {
         store(&self.l2, at, idents, frame).await

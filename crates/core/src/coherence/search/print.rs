@@ -313,6 +313,7 @@ impl Print {
             Notice::Lost => self.num(1),
             Notice::Lagged => self.num(2),
             Notice::Malformed => self.num(3),
+            Notice::Report => self.num(5),
             Notice::Message(Message { incarnation, seq, previous, idents }) => {
                 self.num(4);
                 self.position(Position { incarnation: *incarnation, seq: *seq });
