@@ -115,8 +115,8 @@ fn take(received: &mut BytesMut) -> io::Result<Option<Answer>> {
     Ok(Some(answer))
 }
 
-/// Longer than anything that an instance waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything that an instance waits for, and than any scenario freezes one.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[cfg(test)]
 mod tests {

@@ -133,6 +133,8 @@ struct Control {
     spared: AtomicU64,
     /// The instances that are not read, as bits.
     out: AtomicU64,
+    /// How many reads of each instance are under way.
+    under_way: [AtomicU64; MOST],
     /// How often an instance has been replaced: connections to its predecessor are not used any more.
     replaced: AtomicU64,
 }
@@ -171,10 +173,13 @@ impl Load {
         self.control.spared.fetch_or(1 << instance, Ordering::SeqCst);
     }
 
-    /// Neither reads nor writes through an instance, until it is put back.
-    pub(crate) fn take_out(&self, instance: usize) {
+    /// Neither reads nor writes through an instance until it is put back. Returns when no read of it is under way.
+    pub(crate) async fn take_out(&self, instance: usize) {
         self.spare(instance);
         self.control.out.fetch_or(1 << instance, Ordering::SeqCst);
+        while self.control.under_way[instance].load(Ordering::SeqCst) > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Uses an instance again, over new connections.
@@ -230,7 +235,10 @@ async fn read_all(
         if control.ended.load(Ordering::SeqCst) {
             return Collected { samples, ..Collected::default() };
         }
+        // Whoever takes the instance out marks it first and then looks for reads: one of the two sees the other.
+        control.under_way[instance].fetch_add(1, Ordering::SeqCst);
         if control.out.load(Ordering::SeqCst) & (1 << instance) != 0 {
+            control.under_way[instance].fetch_sub(1, Ordering::SeqCst);
             continue;
         }
         let replacements = control.replaced.load(Ordering::SeqCst);
@@ -239,6 +247,7 @@ async fn read_all(
         }
         let waited = tick.elapsed();
         let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
+        control.under_way[instance].fetch_sub(1, Ordering::SeqCst);
         sample.took += waited;
         samples.push(sample);
     }
@@ -357,6 +366,8 @@ impl Writer {
     }
 }
 
+/// The most instances that a load may have.
+const MOST: usize = 16;
 const WRITERS: usize = 8;
 /// An instance that takes longer with an invalidation has not confirmed it.
 const PATIENCE: Duration = Duration::from_secs(3);

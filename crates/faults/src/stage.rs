@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::history::Bounds;
 use forebay_testkit::proxy::FaultProxy;
-use forebay_testkit::redis::{RedisBuilder, RedisServer};
+use forebay_testkit::redis::{RedisBuilder, RedisServer, SentinelGroup};
 use forebay_testkit::resp::Value;
 use tokio::time::sleep;
 
@@ -60,6 +60,7 @@ pub(crate) struct Setting {
     /// one too many.
     pub(crate) grace: Duration,
     pub(crate) redis: RedisBuilder,
+    pub(crate) topology: Topology,
     pub(crate) manner: Manner,
     pub(crate) plan: Plan,
     /// More settings of `forebay serve`.
@@ -74,6 +75,7 @@ impl Default for Setting {
             instances: 3,
             grace: Duration::ZERO,
             redis: RedisServer::builder(),
+            topology: Topology::One,
             manner: Manner::default(),
             plan: Plan::default(),
             more: Vec::new(),
@@ -82,9 +84,19 @@ impl Default for Setting {
     }
 }
 
+/// What the instances share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topology {
+    /// A Redis, with a fault proxy in front of it for each instance.
+    One,
+    /// Whichever of two Redis the sentinels name as the master. Nobody uses the stage's own Redis then.
+    Sentinels,
+}
+
 /// A scenario under way.
 pub(crate) struct Stage {
     pub(crate) redis: RedisServer,
+    pub(crate) sentinels: Option<SentinelGroup>,
     pub(crate) origin: Origin,
     pub(crate) proxies: Vec<FaultProxy>,
     pub(crate) instances: Vec<Instance>,
@@ -110,11 +122,16 @@ impl Stage {
     /// Starts everything, and the load once all instances follow Redis.
     pub(crate) async fn set(setting: Setting, system: &System, pace: Pace, seed: u64) -> Result<Self, Error> {
         let redis = setting.redis.clone().start().await?;
+        let sentinels = match setting.topology {
+            Topology::One => None,
+            Topology::Sentinels => Some(SentinelGroup::builder().start().await?),
+        };
         let origin = Origin::start(setting.manner.clone(), seed).await?;
         let (scrap, mut proxies, mut instances) = (Scrap::new()?, Vec::new(), Vec::new());
         for _ in 0..setting.instances {
             let proxy = FaultProxy::start(redis.addr()).await?;
-            let args = arguments(&setting, system, &origin, &redis.url_at(proxy.addr()));
+            let url = sentinels.as_ref().map_or_else(|| redis.url_at(proxy.addr()), SentinelGroup::url);
+            let args = arguments(&setting, system, &origin, &url);
             instances.push(Instance::start(system, &scrap, Ports::any(), &args).await?);
             proxies.push(proxy);
         }
@@ -126,6 +143,7 @@ impl Stage {
         let clock = Clock::system();
         Ok(Self {
             redis,
+            sentinels,
             origin,
             proxies,
             instances,
@@ -212,10 +230,10 @@ impl Stage {
     /// Replaces an instance by a new one, as a deployment does: it is taken out of the load, killed, started where it was, and put
     /// back when it follows Redis.
     pub(crate) async fn replace(&mut self, instance: usize) -> Result<(), Error> {
-        self.load.take_out(instance);
-        sleep(Duration::from_millis(300)).await;
+        self.load.take_out(instance).await;
         let ports = self.instances[instance].kill().await?;
-        let url = self.redis.url_at(self.proxies[instance].addr());
+        let proxied = || self.redis.url_at(self.proxies[instance].addr());
+        let url = self.sentinels.as_ref().map_or_else(proxied, SentinelGroup::url);
         let args = arguments(&self.setting, &self.system, &self.origin, &url);
         self.instances[instance] = Instance::start(&self.system, &self.scrap, ports, &args).await?;
         self.instances[instance].synced().await?;

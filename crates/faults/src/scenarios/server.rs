@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::load::Plan;
 use crate::origin::Manner;
 use crate::row::ms;
-use crate::stage::{LEASE, Setting, Stage};
+use crate::stage::{LEASE, Setting, Stage, Topology};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -43,6 +43,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         setting: crammed,
         act: evicting,
         runs: Runs::Full,
+    },
+    Scenario {
+        id: "F13",
+        title: "the master is killed, its replica lacks 2 s; an instance is replaced (Sentinel)",
+        setting: with_sentinels,
+        act: failed_over,
+        runs: Runs::FullAlone,
     },
     Scenario {
         id: "F14",
@@ -139,8 +146,8 @@ async fn life(stage: &Stage) -> Result<Vec<u8>, Error> {
 fn crammed() -> Setting {
     Setting {
         redis: RedisServer::builder().set("maxmemory", "20mb").set("maxmemory-policy", "allkeys-lru"),
-        manner: Manner { length: 20_000, ..Manner::default() },
-        plan: Plan { reads: 100, ..Plan::default() },
+        manner: Manner { length: 50_000, ..Manner::default() },
+        plan: Plan { reads: 50, ..Plan::default() },
         ..Setting::default()
     }
 }
@@ -152,19 +159,47 @@ fn evicting(stage: &mut Stage) -> Acting<'_> {
         let end = stage.now().after(stage.pace.during);
         let mut clients: Vec<Client> =
             stage.instances.iter().map(|instance| Client::new(instance.addr())).collect();
-        let mut asked = 0;
-        while stage.now() < end {
-            for client in &mut clients {
-                client.get(&format!("/x/{asked}")).await?;
-                asked += 1;
-            }
-            if asked % 150 == 0 {
+        let (mut asked, mut evicted) = (0, 0);
+        // However slow the machine: until Redis has had to evict.
+        while stage.now() < end || evicted == 0 && asked < MANY {
+            let paths = (asked..).map(|number| format!("/x/{number}"));
+            let asking = clients.iter_mut().zip(paths).map(async |(client, path)| client.get(&path).await);
+            futures_util::future::try_join_all(asking).await?;
+            asked += clients.len();
+            if asked % 60 == 0 {
                 lives.insert(life(stage).await?);
+                evicted = stage.info("evicted_keys").await?;
             }
         }
         let evicted = stage.info("evicted_keys").await?;
         let rotations = lives.len() - 1;
         stage.note(format!("{evicted} keys evicted, {rotations} new incarnations seen"));
+        Ok(())
+    })
+}
+
+fn with_sentinels() -> Setting {
+    Setting { topology: Topology::Sentinels, ..with_grace() }
+}
+
+/// A frozen replica whose connection is cut gets nothing of what the master confirms from then on; then it takes over.
+fn failed_over(stage: &mut Stage) -> Acting<'_> {
+    Box::pin(async move {
+        let group = stage.sentinels.as_ref().ok_or("no sentinels")?;
+        let [master, replica] = group.servers() else { return Err("not a master and a replica".into()) };
+        replica.stop()?;
+        master.command(["CLIENT", "KILL", "TYPE", "replica"]).await?;
+        sleep(Duration::from_secs(2)).await;
+        let lost = stage.now();
+        master.kill()?;
+        replica.cont()?;
+        group.until_another(master).await?;
+        let elected = stage.now().since(lost);
+        stage.heal();
+        let synced = stage.synced().await?;
+        stage.leave_open(lost, stage.now().after(LEASE));
+        stage.replace(stage.instances.len() - 1).await?;
+        stage.note(format!("a new master {} ms after the kill, in sync {} ms after that", ms(elected), ms(synced)));
         Ok(())
     })
 }
@@ -188,3 +223,6 @@ fn restored(stage: &mut Stage) -> Acting<'_> {
         Ok(())
     })
 }
+
+/// More than 20 MB hold.
+const MANY: usize = 3000;
