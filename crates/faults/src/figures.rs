@@ -18,16 +18,24 @@ use crate::stage::{Setting, Stage};
 use crate::suite::Outcome;
 use crate::table;
 
-/// Measures all of them.
+/// Measures what is named, or all: `propagation`, `bookkeeping`, `tag`.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
-    let mut lines = propagation(arguments).await?;
-    lines.extend(bookkeeping(arguments).await?);
-    lines.extend(one_tag(arguments).await?);
-    println!("{HEAD}\n{}", lines.join("\n"));
-    if let Some(docs) = &arguments.docs {
-        table::update(docs, "figures", HEAD, &lines, 1)?;
+    println!("{HEAD}");
+    if arguments.wants("propagation") {
+        tell(arguments, &propagation(arguments).await?)?;
+    }
+    if arguments.wants("bookkeeping") {
+        tell(arguments, &bookkeeping(arguments).await?)?;
+    }
+    if arguments.wants("tag") {
+        tell(arguments, &one_tag(arguments).await?)?;
     }
     Ok(Outcome::Held)
+}
+
+fn tell(arguments: &Arguments, lines: &[String]) -> Result<(), Error> {
+    println!("{}", lines.join("\n"));
+    arguments.docs.as_ref().map_or(Ok(()), |docs| table::update(docs, "figures", HEAD, lines, 1))
 }
 
 /// Ten instances that are written to and read only by what is measured.
@@ -46,7 +54,7 @@ async fn propagation(arguments: &Arguments) -> Result<Vec<String>, Error> {
         stage.instances.iter().map(|instance| Client::new(instance.addr())).collect();
     let mut writers: Vec<Client> = (0..10).map(|number| stage.load.writer.client(number)).collect();
     let (mut took, clock) = (Vec::new(), forebay_core::time::Clock::system());
-    for round in 0..arguments.pace.choose(2000, 50) {
+    for round in 0..arguments.pace.choose(500, 50) {
         let (issuer, other, key) = (round % 10, (round + 1 + random.below(9)) % 10, random.below(KEYS));
         for _ in 0..2 {
             load::read(&mut readers[other], &clock, key, other)

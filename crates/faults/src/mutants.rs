@@ -17,7 +17,7 @@ const MUTANTS: [(&str, &[&str]); 9] = [
     ("lease", &["F6c", "F9"]),
     ("reach-at-read", &["F6a", "F4b", "F4a"]),
     ("table-at-read", &["F1", "F3"]),
-    ("taint-at-read", &["F8", "F7"]),
+    ("taint-at-read", &["F6e", "F8"]),
 ];
 
 /// Runs every mutant until a scenario has seen it. It has held when every one was seen.
@@ -27,11 +27,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let all = scenarios::all();
     println!("{HEAD}");
     let (mut lines, mut caught) = (Vec::new(), 0);
-    for (mechanism, by) in MUTANTS {
+    let chosen = MUTANTS.iter().filter(|(mechanism, _)| arguments.wants(mechanism));
+    let all_chosen = chosen.clone().count();
+    for &(mechanism, by) in chosen {
         let system = System::Mutant(binary.clone(), mechanism);
         let mut seen = None;
-        for scenario in by.iter().filter_map(|id| all.iter().find(|scenario| scenario.id == *id)) {
-            let row = suite::stage(scenario, &system, arguments.pace, arguments.seed).await?;
+        let scenarios = by.iter().filter_map(|id| all.iter().find(|scenario| scenario.id == *id));
+        // What takes a coincidence is tried with more than one seed.
+        let tries = (0..ATTEMPTS).flat_map(|more| scenarios.clone().map(move |scenario| (scenario, more)));
+        for (scenario, more) in tries {
+            let row = suite::stage(scenario, &system, arguments.pace, arguments.seed + more).await?;
             if !row.held() {
                 seen = Some(format!("| `{mechanism}` | {} | {} of {} |", row.id, row.stale, row.reads));
                 break;
@@ -45,10 +50,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if let Some(docs) = &arguments.docs {
         table::update(docs, "mutants", HEAD, &lines, 1)?;
     }
-    println!("caught {caught} of {}", MUTANTS.len());
-    Ok(if caught == MUTANTS.len() { Outcome::Held } else { Outcome::Broken })
+    println!("caught {caught} of {all_chosen}");
+    Ok(if caught == all_chosen { Outcome::Held } else { Outcome::Broken })
 }
 
+const ATTEMPTS: u64 = 4;
 const HEAD: &str = "| left out | caught by | stale after Ok |\n|---|---|---:|";
 
 #[cfg(test)]

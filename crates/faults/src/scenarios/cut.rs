@@ -38,6 +38,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         act: all_lost,
         runs: Runs::FullAlone,
     },
+    Scenario {
+        id: "F6e",
+        title: "one instance's invalidations and stores are a black hole, its lookups are not",
+        setting: Setting::default,
+        act: writes_lost,
+        runs: Runs::Alone,
+    },
 ];
 
 fn with_grace() -> Setting {
@@ -45,23 +52,42 @@ fn with_grace() -> Setting {
 }
 
 fn bus_lost(stage: &mut Stage) -> Acting<'_> {
-    cut(stage, Connections::subscribers())
+    cut(stage, Connections::subscribers(), Issues::No)
 }
 
 fn commands_lost(stage: &mut Stage) -> Acting<'_> {
-    let subscribe = |opening: &[u8]| opening.windows(9).any(|part| part.eq_ignore_ascii_case(b"SUBSCRIBE"));
-    cut(stage, Connections::matching(move |opening| !subscribe(opening)))
+    cut(stage, Connections::matching(|opening| !says(opening, "SUBSCRIBE")), Issues::No)
+}
+
+/// What it invalidates is not confirmed, and what Redis has of it is not to be believed.
+fn writes_lost(stage: &mut Stage) -> Acting<'_> {
+    let writes =
+        |opening: &[u8]| says(opening, "EVAL") && !says(opening, "MGET") && !says(opening, "SUBSCRIBE");
+    cut(stage, Connections::matching(writes), Issues::Yes)
+}
+
+fn says(opening: &[u8], word: &str) -> bool {
+    opening.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn all_lost(stage: &mut Stage) -> Acting<'_> {
-    cut(stage, Connections::all())
+    cut(stage, Connections::all(), Issues::No)
 }
 
-/// Cuts the last instance off for as long as the fault lasts. It issues nothing meanwhile.
-fn cut(stage: &mut Stage, who: Connections) -> Acting<'_> {
+/// Whether invalidations are made through the instance that is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Issues {
+    Yes,
+    No,
+}
+
+/// Cuts the last instance off for as long as the fault lasts.
+fn cut(stage: &mut Stage, who: Connections, issues: Issues) -> Acting<'_> {
     Box::pin(async move {
         let last = stage.instances.len() - 1;
-        stage.load.spare(last);
+        if issues == Issues::No {
+            stage.load.spare(last);
+        }
         stage.proxies[last].inject(who, Fault::Blackhole(Direction::Both));
         let from = stage.now();
         stage.wait().await;

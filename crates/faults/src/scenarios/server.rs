@@ -199,7 +199,11 @@ fn failed_over(stage: &mut Stage) -> Acting<'_> {
         let synced = stage.synced().await?;
         stage.leave_open(lost, stage.now().after(LEASE));
         stage.replace(stage.instances.len() - 1).await?;
-        stage.note(format!("a new master {} ms after the kill, in sync {} ms after that", ms(elected), ms(synced)));
+        stage.note(format!(
+            "a new master {} ms after the kill, in sync {} ms after that",
+            ms(elected),
+            ms(synced)
+        ));
         Ok(())
     })
 }
