@@ -268,7 +268,9 @@ impl Dialer {
         if self.since.take().is_some_and(|since| since.elapsed() > 4 * self.pause) {
             self.pause = MIN_PAUSE;
         }
-        sleep(self.pause + self.pause.mul_f64(jitter() / 4.0)).await;
+        let pause = self.pause + self.pause.mul_f64(jitter() / 4.0);
+        // Where another connection has found a server meanwhile, this one need not wait for its turn.
+        let _ = timeout(pause, self.route.home.moves()).await;
         self.pause = MAX_PAUSE.min(2 * self.pause);
     }
 }

@@ -48,6 +48,12 @@ impl Home {
         elsewhere(server, *self.0.borrow())
     }
 
+    /// Waits until a connection reaches another server than the last one.
+    pub(crate) async fn moves(&self) {
+        // The sender is in `self`: this cannot fail.
+        let _ = self.0.subscribe().changed().await;
+    }
+
     /// Waits until a connection to this server is one too many.
     pub(crate) async fn moved_from(&self, server: Option<RunId>) {
         // The sender is in `self`: this cannot fail.
