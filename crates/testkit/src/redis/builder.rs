@@ -3,10 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::server::RedisServer;
 use super::{certificates, process};
 
-/// Settings of a [`RedisServer`]; made by [`RedisServer::builder`].
+/// Settings of a [`RedisServer`](super::RedisServer); made by [its `builder`](super::RedisServer::builder).
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct RedisBuilder {
@@ -27,60 +26,36 @@ impl RedisBuilder {
         self
     }
 
-    /// Demands a password of every client; it becomes part of [`RedisServer::url`]. Replicas show it to their master.
+    /// Demands a password of every client; it becomes part of [`RedisServer::url`](super::RedisServer::url). Replicas show it to their master.
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.set("requirepass", password).set("masterauth", password)
     }
 
-    /// Adds an ACL user with these rights, and makes it the one of [`RedisServer::url`]. The test's own
-    /// [`command`](RedisServer::command) may do everything all the same.
+    /// Adds an ACL user with these rights, and makes it the one of [`RedisServer::url`](super::RedisServer::url). The test's own
+    /// [`command`](super::RedisServer::command) may do everything all the same.
     pub fn user(mut self, name: &str, secret: &str, rights: &str) -> Self {
         self.user = Some((name.to_owned(), secret.to_owned()));
         self.set("user", &format!("{name} on >{secret} {rights}"))
     }
 
-    /// Listens on a Unix socket too: [`RedisServer::unix_url`].
+    /// Listens on a Unix socket too: [`RedisServer::unix_url`](super::RedisServer::unix_url).
     pub fn unix_socket(mut self) -> Self {
         self.unix_socket = UnixSocket::Yes;
         self.set("unixsocket", SOCKET)
     }
 
-    /// Listens for TLS too, on a port of its own, with certificates made for this server: [`RedisServer::url`] is a
-    /// `rediss://` one then, and [`RedisServer::ca_file`] what its clients must trust.
+    /// Listens for TLS too, on a port of its own, with certificates made for this server: [`RedisServer::url`](super::RedisServer::url) is a
+    /// `rediss://` one then, and [`RedisServer::ca_file`](super::RedisServer::ca_file) what its clients must trust.
     pub fn tls(mut self) -> Self {
         self.tls = Tls::ServerShowsCertificate;
         self
     }
 
-    /// As [`tls`](Self::tls), and demands a certificate of clients: [`RedisServer::client_certificate_files`].
+    /// As [`tls`](Self::tls), and demands a certificate of clients: [`RedisServer::client_certificate_files`](super::RedisServer::client_certificate_files).
     pub fn mutual_tls(mut self) -> Self {
         self.tls = Tls::BothShowCertificates;
         self
-    }
-
-    /// Starts as a replica of `master`. Whether it has caught up is asked with
-    /// [`until_replica`](RedisServer::until_replica).
-    pub fn replica_of(self, master: &RedisServer) -> Self {
-        self.set("replicaof", &format!("127.0.0.1 {}", master.port()))
-    }
-
-    /// Starts the server and waits until it answers.
-    ///
-    /// # Errors
-    ///
-    /// As [`RedisServer::start`].
-    pub async fn start(self) -> io::Result<RedisServer> {
-        let mut attempt = 1;
-        loop {
-            let started = RedisServer::start_on(self.clone(), Ports::free()?).await;
-            match started {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < PORT_ATTEMPTS => {
-                    attempt += 1
-                }
-                _ => return started,
-            }
-        }
     }
 
     pub(super) fn kind(mut self, kind: Kind) -> Self {
@@ -168,7 +143,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    fn free() -> io::Result<Self> {
+    pub(super) fn free() -> io::Result<Self> {
         Ok(Self { plain: process::free_port()?, tls: process::free_port()?, bus: process::free_port()? })
     }
 }
@@ -177,4 +152,3 @@ pub(super) const SOCKET: &str = "redis.sock";
 const DIRECTIVES: [(&str, &str); 4] =
     [("bind", "127.0.0.1"), ("save", ""), ("appendonly", "no"), ("daemonize", "no")];
 const SENTINEL_CONFIG: &str = "sentinel.conf";
-const PORT_ATTEMPTS: u32 = 8;

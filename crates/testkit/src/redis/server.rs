@@ -306,6 +306,32 @@ impl RedisServer {
     }
 }
 
+impl RedisBuilder {
+    /// Starts as a replica of `master`. Whether it has caught up is asked with
+    /// [`until_replica`](RedisServer::until_replica).
+    pub fn replica_of(self, master: &RedisServer) -> Self {
+        self.set("replicaof", &format!("127.0.0.1 {}", master.port()))
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisServer::start`].
+    pub async fn start(self) -> io::Result<RedisServer> {
+        let mut attempt = 1;
+        loop {
+            let started = RedisServer::start_on(self.clone(), Ports::free()?).await;
+            match started {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < PORT_ATTEMPTS => {
+                    attempt += 1
+                }
+                _ => return started,
+            }
+        }
+    }
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         // SIGKILL ends a frozen process as well; nothing is left to do about a failure.
@@ -313,6 +339,7 @@ impl Drop for RedisServer {
     }
 }
 
+const PORT_ATTEMPTS: u32 = 8;
 const START_ATTEMPTS: u32 = 1000;
 const START_INTERVAL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(10);
