@@ -114,6 +114,10 @@ pub(crate) struct Serve {
     /// The targeted fields (RFC 9213) that speak to this cache, the most specific first [default: CDN-Cache-Control]
     #[arg(long, env = "FOREBAY_TARGETED", value_name = "FIELD,..", hide_env_values = true)]
     targeted: Option<String>,
+    /// Tell whoever changes something a token (Cache-Seq), and let whoever sends one see that change on every instance
+    #[arg(long, env = "FOREBAY_READ_YOUR_WRITES", value_name = "BOOL", hide_env_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    read_your_writes: Option<String>,
     /// Peers whose X-Forwarded-* and Forwarded fields are believed; everyone else's are dropped [default: none]
     #[arg(long, env = "FOREBAY_TRUSTED_PROXIES", value_name = "CIDR,..", hide_env_values = true)]
     trusted_proxies: Option<String>,

@@ -80,6 +80,9 @@ pub enum Assurance {
     /// As sure as the lease makes it: what others have invalidated is heard of soon.
     #[default]
     Bounded,
+    /// As sure as L2 can make it by one question, which is asked after the request has come; where it does not answer, the
+    /// lease has to do.
+    Sought,
     /// Certain: L2 is asked after the request has come. Where it does not answer, the origin is asked.
     Strict,
 }

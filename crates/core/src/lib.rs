@@ -23,6 +23,7 @@ mod sync_task;
 pub mod shard;
 pub mod instance;
 mod everywhere;
+pub mod seen;
 pub mod seek;
 pub mod tiers;
 pub mod fetch;

@@ -21,7 +21,7 @@ use crate::chaos::{Chaos, ChaosL2};
 use crate::duration::IntoDuration;
 use crate::error::{BuildError, DurationError, RouteError};
 use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
-use crate::hub::{Authority, Bounds, Hub};
+use crate::hub::{Authority, Bounds, Hub, Tokens};
 use crate::invalidate::{Invalidate, Pending};
 use crate::limits::Limits;
 use crate::route::RouteOptions;
@@ -390,6 +390,7 @@ pub struct CacheBuilder {
     chance: Random,
     #[cfg(feature = "chaos")]
     chaos: Option<Chaos>,
+    tokens: Tokens,
     error: Option<DurationError>,
 }
 
@@ -415,6 +416,7 @@ impl CacheBuilder {
             chance: Random::system(),
             #[cfg(feature = "chaos")]
             chaos: None,
+            tokens: Tokens::Ignored,
             error: None,
         }
     }
@@ -532,6 +534,28 @@ impl CacheBuilder {
         self
     }
 
+    /// Lets clients see their own changes on every instance: the answer to a POST, PUT, PATCH or DELETE that has invalidated
+    /// something carries `Cache-Seq`, a token, and a request that carries it is not answered with anything from before that
+    /// change. Where the instance has not heard of it yet, that costs the request one round trip to Redis. Off by default.
+    ///
+    /// A token is no secret, and no command: whatever a client sends, its requests cost one round trip at most and no call of the
+    /// handler that others would not cost. So while Redis does not answer they are answered as all others are.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use forebay::Cache;
+    ///
+    /// let cache = Cache::builder("shop").read_your_writes().build().await?; // .l2(..): alone there is nothing to tell
+    /// # drop(cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_your_writes(mut self) -> Self {
+        self.tokens = Tokens::Honoured;
+        self
+    }
+
     /// Where the cache reads time. For tests; default the system's clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -572,7 +596,7 @@ impl CacheBuilder {
         tokio::spawn(keep_house(Arc::downgrade(&tiers)));
         let bounds = Bounds { limits: self.limits, max_body };
         let hub = Hub::new(tiers, name, self.authority, self.default_ttl, self.upkeep, self.policy, bounds);
-        Ok(Cache { hub: Arc::new(hub) })
+        Ok(Cache { hub: Arc::new(hub.with_tokens(self.tokens)) })
     }
 
     fn settings(&mut self) -> Result<Settings, BuildError> {

@@ -13,7 +13,7 @@ use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
 use crate::limits::Limits;
-use crate::route::{Route, RouteOptions};
+use crate::route::{Mode, Route, RouteOptions};
 use crate::stored::Kept;
 use crate::upkeep::Upkeep;
 
@@ -45,6 +45,16 @@ pub(crate) enum Memory {
     Full,
 }
 
+/// Whether what clients say that they have seen is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    /// It is neither told nor heard.
+    #[default]
+    Ignored,
+    /// Who changes something is told a token, and whoever sends one sees the change.
+    Honoured,
+}
+
 pub(crate) struct Hub {
     /// Which of the process' caches this is.
     pub(crate) id: u64,
@@ -59,6 +69,7 @@ pub(crate) struct Hub {
     /// The most bytes of a body that are collected to be stored.
     pub(crate) max_body: usize,
     pub(crate) plain: Arc<Route>,
+    pub(crate) tokens: Tokens,
     /// Routes learned from inner layers, by their matched path.
     learned: RwLock<HashMap<Box<str>, Arc<Route>>>,
     /// Problems that were reported already: each is worth one line, not one a request.
@@ -90,9 +101,17 @@ impl Hub {
             limits: bounds.limits,
             max_body: bounds.max_body,
             plain: Arc::new(plain),
+            tokens: Tokens::Ignored,
             learned: RwLock::default(),
             reported: Mutex::default(),
         }
+    }
+
+    /// The same with these tokens.
+    pub(crate) fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self.plain = Arc::new(self.route(RouteOptions::new(), UNNAMED));
+        self
     }
 
     /// This moment, on the cache's clock.
@@ -111,7 +130,12 @@ impl Hub {
 
     /// A route under `label`, with what holds for all.
     pub(crate) fn route(&self, options: RouteOptions, label: &str) -> Route {
-        Route::new(options, self.default_ttl, &self.upkeep, self.policy.vary, self.names(), label)
+        let mut route =
+            Route::new(options, self.default_ttl, &self.upkeep, self.policy.vary, self.names(), label);
+        if (self.tokens, route.mode) == (Tokens::Honoured, Mode::Usual) {
+            route.mode = Mode::Tokens;
+        }
+        route
     }
 
     /// The route of an annotation, under the path it was matched by.

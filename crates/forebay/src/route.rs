@@ -273,6 +273,8 @@ pub(crate) struct Route {
 pub(crate) enum Mode {
     /// In L1 first, which nobody is asked about.
     Usual,
+    /// The same, unless the client has seen more than this instance.
+    Tokens,
     /// With L2's word on what L1 has.
     Strict,
     /// Not at all.

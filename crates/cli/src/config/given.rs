@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) l1: L1,
     pub(crate) lease: Option<Duration>,
     pub(crate) partition_grace: Option<Duration>,
+    pub(crate) read_your_writes: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cache_status: CacheStatus,
     pub(crate) max_body: u64,
@@ -80,6 +81,7 @@ impl Config {
             l1: L1::bytes(given.or("l1-bytes", value::l1_size, 256 << 20)?),
             lease: given.parsed("lease", value::duration)?,
             partition_grace: given.parsed("partition-grace", value::duration)?,
+            read_your_writes: given.or("read-your-writes", value::boolean, false)?,
             trusted_proxies: given.or("trusted-proxies", value::networks, Vec::new())?,
             cache_status: given.or(
                 "cache-status",

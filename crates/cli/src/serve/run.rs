@@ -105,6 +105,9 @@ async fn cache(config: &Config) -> Result<Cache, Error> {
     if let Some(grace) = config.partition_grace {
         builder = builder.partition_grace(grace);
     }
+    if config.read_your_writes {
+        builder = builder.read_your_writes();
+    }
     builder = match &config.cache_status {
         CacheStatus::Off => builder.without_cache_status(),
         CacheStatus::Named(name) => builder.name(name),

@@ -154,7 +154,7 @@ async fn a_wrong_file_is_one_line_that_names_it() {
     let known = "listen, origin, redis, redis-password-file, redis-sentinel-password-file, redis-ca-file, \
                  redis-certificate-file, redis-key-file, redis-timeout, namespace, secret-file, l2-compression, profile, l1-bytes, lease, \
                  partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, set-cookie, \
-                 store-request-errors, targeted, trusted-proxies, cache-status, max-body, max-header-bytes, \
+                 store-request-errors, targeted, read-your-writes, trusted-proxies, cache-status, max-body, max-header-bytes, \
                  header-read-timeout, idle-timeout, origin-timeout, origin-idle-timeout, drain-timeout, admin-listen, \
                  admin-token-file, log";
     let time = "a time such as 500ms, 2s, 5m or 1h is accepted, at most 365days";

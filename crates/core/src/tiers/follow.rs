@@ -46,7 +46,11 @@ impl<V: Stored> Tiers<V> {
     async fn may_share(&self, entry: &Entry<V>, assurance: Assurance) -> bool {
         match assurance {
             Assurance::Bounded => self.is_valid(entry),
-            Assurance::Strict => self.attest(entry).await == Attestation::Valid,
+            Assurance::Sought | Assurance::Strict => match self.attest(entry, assurance).await {
+                Attestation::Valid => true,
+                Attestation::Refuted => false,
+                Attestation::Silent => assurance == Assurance::Sought && self.is_valid(entry),
+            },
         }
     }
 }

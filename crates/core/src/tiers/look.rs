@@ -27,11 +27,12 @@ impl<V: Stored> Tiers<V> {
         let suffices = |entry: &_, now| !matches!(Next::of(seeker, entry, now), Next::Ask);
         match seeker.assurance() {
             Assurance::Bounded => self.look_for(canonical, key, begun, suffices).await,
-            Assurance::Strict => self.look_strictly(canonical, key, begun, seeker).await,
+            Assurance::Sought | Assurance::Strict => self.look_strictly(canonical, key, begun, seeker).await,
         }
     }
 
-    /// The same for a request that takes nothing from L1 without L2's word on it, and nothing at all where L2 is silent.
+    /// The same for a request that takes nothing from L1 without L2's word on it, and nothing at all where L2 is silent and it has
+    /// to be certain.
     async fn look_strictly<S: Seeker<V>>(
         &self,
         canonical: &[u8],
@@ -47,11 +48,12 @@ impl<V: Stored> Tiers<V> {
             // It only says where to look, and what is found there will be asked about.
             return Looked::Found(entry, Tier::L1, grounds);
         }
-        match (self.attest(&entry).await, Next::of(seeker, &entry, self.now())) {
-            (Attestation::Silent, _) => Looked::Nothing(grounds),
+        let assurance = seeker.assurance();
+        match (self.attest(&entry, assurance).await, Next::of(seeker, &entry, self.now())) {
+            (Attestation::Silent, _) if assurance == Assurance::Strict => Looked::Nothing(grounds),
             (Attestation::Refuted, _) => self.look_further(canonical, key, begun, None).await,
-            (Attestation::Valid, Next::Ask) => self.look_further(canonical, key, begun, Some(entry)).await,
-            (Attestation::Valid, _) => Looked::Found(entry, Tier::L1, grounds),
+            (_, Next::Ask) => self.look_further(canonical, key, begun, Some(entry)).await,
+            _ => Looked::Found(entry, Tier::L1, grounds),
         }
     }
 

@@ -44,6 +44,22 @@ async fn a_hit_costs_one_round_trip_that_reads_no_frame() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_seeks_to_know_asks_once_and_takes_what_there_is_where_l2_is_silent() {
+    let world = World::new();
+    let [a, b, strict] = two_and_a_strict_one(&world).await;
+    let seeks = b.with(Manners { assurance: Assurance::Sought, ..strict.manners });
+    b.l2.hold_messages();
+    let before = b.l2.total_calls();
+    assert_eq!(seeks.request("x", None).await, (0, From::L1));
+    assert_eq!(b.l2.total_calls() - before, 1);
+    let version = a.write("x").await.unwrap();
+    b.l2.fail_all(L2Error::Timeout);
+    assert_eq!(seeks.request("x", None).await, (0, From::L1));
+    b.l2.heal();
+    assert_eq!(seeks.request("x", None).await, (version, From::Origin));
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_the_log_is_ahead_it_is_asked_and_what_was_not_meant_stays_a_hit() {
     let world = World::new();
     let [a, b, strict] = two_and_a_strict_one(&world).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use forebay_core::instance::Receipt;
 use forebay_core::key::KeyEncoder;
+use forebay_core::seen::Seen;
 use forebay_core::tag::Target;
 use forebay_core::tiers::{Absence, Before};
 use forebay_policy::facts::RequestFacts;
@@ -26,6 +27,7 @@ use super::judge::Judge;
 use super::key;
 use super::said::Said;
 use super::scope::{Known, Scope};
+use super::token;
 use super::verdict::Verdict;
 use crate::hub::Hub;
 use crate::route::{Mode, Route};
@@ -38,6 +40,8 @@ pub(super) struct Unsafe {
     authority: Box<str>,
     /// Path and query.
     target: Box<str>,
+    /// What its client has seen of its earlier changes.
+    seen: Option<Seen>,
     /// Set where the answer may be stored as one to GET, and what that rests on.
     stored: Option<(Judge, Before)>,
 }
@@ -79,7 +83,8 @@ impl Unsafe {
             }
         };
         let scheme = parts.uri.scheme().or_else(|| parts.extensions.get()).cloned();
-        Self { method: parts.method.clone(), scheme, authority, target, stored }
+        let seen = token::seen(hub, &parts.headers);
+        Self { method: parts.method.clone(), scheme, authority, target, seen, stored }
     }
 }
 
@@ -93,10 +98,28 @@ pub(super) async fn after_unsafe<R>(
 where
     R: Body<Data: Send, Error: Send> + Send + 'static,
 {
-    let Unsafe { method, scheme, authority, target, stored } = request;
+    let Unsafe { method, scheme, authority, target, seen, stored } = request;
     let (mut head, body) = answer.into_parts();
+    let inside = token::take(hub, &mut head.headers);
     let uri = Uri { scheme: scheme.as_ref().map(Scheme::as_str), authority: &authority, path: &target };
     let changed = invalidate(hub, &method, uri, &head).await;
+    let told = changed.clone();
+    let mut reply = stored_or_passed(hub, stored, changed, head, body);
+    token::tell(hub, reply.headers_mut(), told.as_ref(), inside, seen.as_ref());
+    reply
+}
+
+/// The answer, which is stored as one to GET where it may be.
+fn stored_or_passed<R>(
+    hub: &Hub,
+    stored: Option<(Judge, Before)>,
+    changed: Option<Receipt>,
+    mut head: response::Parts,
+    body: R,
+) -> Response<ResponseBody<R>>
+where
+    R: Body<Data: Send, Error: Send> + Send + 'static,
+{
     let note = Note { forward: Forward::Method, detail: "method" };
     let (Some((judge, before)), Some(receipt)) = (stored, changed) else {
         return passed(hub, Response::from_parts(head, body), note);

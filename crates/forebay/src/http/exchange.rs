@@ -27,6 +27,7 @@ use super::body::ResponseBody;
 use super::change::Unsafe;
 use super::said::Said;
 use super::scope::{Known, Scope};
+use super::token;
 use super::wanted::{Client, Wanted};
 use crate::hub::Hub;
 use crate::route::{Mode, Route};
@@ -84,13 +85,20 @@ fn begin_unusually<B: Body>(asked: &mut Asked<'_>, parts: &mut request::Parts) -
         return pass(scope, parts, route, known, Forward::Bypass, keyless.as_str());
     }
     let (canonical, hub) = (canonical.bytes(), &*scope.hub);
+    let assurance = match route.mode {
+        Mode::Strict => Assurance::Strict,
+        _ => token::assurance(hub, &parts.headers),
+    };
+    if assurance == Assurance::Bounded {
+        return look(asked, parts, canonical);
+    }
     let seeker = asked.seeking(parts, canonical);
     let (variant, usage) = (|value: &_| seeker.variant(value), |entry: &_, now| seeker.usage(entry, now));
     let absence = match lookup_l1(&hub.tiers, canonical, hub.now(), variant, usage) {
         Probe::Miss(absence) => absence,
         Probe::Hit(..) | Probe::Refresh(..) => Absence::Unattested,
     };
-    let wanted = Wanted { assurance: Assurance::Strict, ..asked.to_wanted(parts, canonical, absence) };
+    let wanted = Wanted { assurance, ..asked.to_wanted(parts, canonical, absence) };
     Begun::Fetch(Box::new(wanted))
 }
 

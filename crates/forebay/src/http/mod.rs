@@ -7,6 +7,7 @@ mod key;
 mod memo;
 mod said;
 mod scope;
+mod token;
 mod ranges;
 mod wanted;
 mod asked;

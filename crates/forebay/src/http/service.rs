@@ -20,6 +20,7 @@ use super::exchange::{Begun, begin, fetch, refresh};
 use super::future::CacheFuture;
 use super::said::{Outer, Word};
 use super::scope::{Part, Scope};
+use super::token;
 use crate::axum::params;
 use crate::hub::Hub;
 use crate::labels::Labels;
@@ -172,13 +173,14 @@ where
         let method = parts.method.clone();
         let targets = self.labels.fill(&params(&parts));
         let hub = Arc::clone(&self.hub);
+        let seen = token::seen(&hub, &parts.headers);
         let answer = self.inner.call(Request::from_parts(parts, body));
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
             if invalidation(&method, answer.status()) == Invalidation::Required {
                 let instance = hub.tiers.instance();
                 // Unconfirmed is queued; a name that cannot be made or carried takes the whole namespace with it.
-                let done = match targets {
+                let mut done = match targets {
                     Ok(targets) => instance.invalidate(targets).await,
                     Err(missing) => {
                         let (template, name) = (missing.template, missing.name);
@@ -186,10 +188,12 @@ where
                         instance.invalidate(All).await
                     }
                 };
-                if let Err(forebay_core::instance::InvalidateError::Target(error)) = done {
+                if let Err(forebay_core::instance::InvalidateError::Target(error)) = &done {
                     tracing::error!(%error, "the whole namespace is invalidated");
-                    drop(instance.invalidate(All).await);
+                    done = instance.invalidate(All).await;
                 }
+                let inside = token::take(&hub, answer.headers_mut());
+                token::tell(&hub, answer.headers_mut(), done.ok().as_ref(), inside, seen.as_ref());
             }
             Ok(answer)
         })

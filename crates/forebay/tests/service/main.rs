@@ -27,6 +27,7 @@ mod post;
 mod ranges;
 mod refresh;
 mod responses;
+mod seen;
 mod shared;
 mod strict;
 mod upkeep;
