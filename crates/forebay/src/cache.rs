@@ -311,8 +311,7 @@ impl Shared {
                 if timeout.saturating_mul(4) > lease {
                     return Err(BuildError::RedisTimeout { timeout, lease });
                 }
-                let l2 = redis.connect(_namespace, &_settings.secrets).map_err(BuildError::Redis)?;
-                Ok(Shards::from(Arc::new(l2) as Arc<dyn L2>))
+                redis.connect_shards(_namespace, &_settings.secrets).map_err(BuildError::Redis)
             }
             Self::Custom(l2) => Ok(l2),
         }

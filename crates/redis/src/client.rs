@@ -130,6 +130,12 @@ pub(crate) fn failed(error: Error) -> L2Error {
     }
 }
 
+/// Whether the error says that a slot is on another node, or on its way there.
+pub(crate) fn is_redirection(error: &L2Error) -> bool {
+    let L2Error::Unavailable(why) = error else { return false };
+    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].iter().any(|word| why.starts_with(word))
+}
+
 pub(crate) fn unavailable(error: &Error) -> L2Error {
     L2Error::Unavailable(error.details().to_owned())
 }
@@ -142,7 +148,8 @@ fn end_of(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> L2Error {
 }
 
 /// How errors begin that a server gives which is no master, or none yet. fred ends the connection on most of them.
-const NOT_THE_MASTER: [&str; 3] = ["READONLY", "MASTERDOWN", "LOADING"];
+const NOT_THE_MASTER: [&str; 7] =
+    ["READONLY", "MASTERDOWN", "LOADING", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
 /// Commands that wait to be written; beyond that they fail at once.
 const MAX_QUEUED: usize = 10_000;
 /// What fred says of a command that comes after the connection's end.

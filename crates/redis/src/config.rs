@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use forebay_core::l2::MAX_SHARDS;
+
 use crate::login::{Login, Password};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -43,6 +45,7 @@ pub struct Redis {
     pub(crate) max_log: usize,
     pub(crate) max_fill: Duration,
     pub(crate) max_value: usize,
+    pub(crate) shards: Option<usize>,
 }
 
 impl Redis {
@@ -92,6 +95,7 @@ impl Redis {
             max_log: 200_000,
             max_fill: Duration::from_secs(60),
             max_value: 8 << 20,
+            shards: None,
         })
     }
 
@@ -201,15 +205,30 @@ impl Redis {
         self
     }
 
+    /// Over how many logs the entries are spread, each with its share of them: a power of two up to 256. Default 16 for a
+    /// cluster, else 1. All instances of a namespace have to agree; those that do not share nothing.
+    ///
+    /// More of them spread the load over more nodes, and each costs its polls and connections.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        let usual = if matches!(self.target, Target::Cluster(_)) { CLUSTER_SHARDS } else { 1 };
+        self.shards.unwrap_or(usual)
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] for the first that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if let Target::Cluster(_) = self.target {
-            let accepted = "no cluster yet: one server, a socket or sentinels";
-            return Err(ConfigError::new("url", self.target.to_string(), accepted));
+        let shards = self.shard_count();
+        if !shards.is_power_of_two() || shards > MAX_SHARDS {
+            let accepted = format!("a power of two from 1 to {MAX_SHARDS}");
+            return Err(ConfigError::new("shards", shards.to_string(), accepted));
         }
         in_range("timeout", self.timeout, ms(1)..=secs(60))?;
         in_range("connect_timeout", self.connect_timeout, ms(10)..=secs(60))?;
@@ -283,6 +302,7 @@ impl fmt::Debug for Redis {
             .field("max_log", &self.max_log)
             .field("max_fill", &self.max_fill)
             .field("max_value", &self.max_value)
+            .field("shards", &self.shard_count())
             .finish_non_exhaustive()
     }
 }
@@ -326,6 +346,9 @@ fn in_range<T: PartialOrd + fmt::Debug>(
     let accepted = format!("from {:?} to {:?}", accepted.start(), accepted.end());
     Err(ConfigError::new(setting, format!("{value:?}"), accepted))
 }
+
+/// How many shards a cluster has unless told otherwise.
+const CLUSTER_SHARDS: usize = 16;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -399,6 +422,9 @@ mod tests {
             (redis().max_fill(Duration::ZERO), "max_fill"),
             (redis().retention(secs(90)), "retention"),
             (redis().retention(day * 1000), "retention"),
+            (redis().shards(0), "shards"),
+            (redis().shards(12), "shards"),
+            (redis().shards(512), "shards"),
             (redis().max_log(0), "max_log"),
             (redis().max_log(usize::MAX), "max_log"),
             (redis().max_value(0), "max_value"),

@@ -12,14 +12,16 @@ use forebay_core::time::random_id;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, PubsubInterface};
-use fred::types::config::ServerConfig;
+use fred::types::config::{Server, ServerConfig};
 use fred::types::{ClusterHash, CustomCommand, Value};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Plan, Wire, unavailable};
+use crate::cluster::Cluster;
 use crate::config::{ConfigError, Redis};
 use crate::home::{Home, RunId};
+use crate::schema;
 use crate::sentinel::Sentinels;
 use crate::url::Target;
 
@@ -28,11 +30,42 @@ pub(crate) struct Route {
     plan: Plan,
     target: Target,
     sentinels: Option<Sentinels>,
+    seat: Option<Seat>,
     home: Home,
 }
 
+/// A slot of a cluster, in which all keys of a shard are.
+pub(crate) struct Seat {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) slot: u16,
+    /// Told when a node says that it is not the slot's master.
+    doubt: Notify,
+}
+
+impl Seat {
+    pub(crate) fn new(cluster: &Arc<Cluster>, slot: u16) -> Self {
+        Self { cluster: Arc::clone(cluster), slot, doubt: Notify::new() }
+    }
+
+    /// Waits until the cluster names another master than this one: asks when there is reason to, and now and then.
+    async fn until_another(&self, master: &Server) {
+        loop {
+            let now = Instant::now();
+            let since = tokio::select! {
+                () = self.doubt.notified() => Instant::now(),
+                // What another slot has asked for in the meantime will do.
+                () = sleep(DOUBT_INTERVAL) => now,
+            };
+            if self.cluster.master_of(self.slot, since).await.is_ok_and(|named| named != *master) {
+                return;
+            }
+            sleep(DOUBT_PAUSE).await;
+        }
+    }
+}
+
 impl Route {
-    pub(crate) fn of(redis: &Redis) -> Result<Self, ConfigError> {
+    pub(crate) fn of(redis: &Redis, seat: Option<Seat>) -> Result<Self, ConfigError> {
         let plan = Plan::of(redis)?;
         let sentinels = match &redis.target {
             Target::Sentinels { sentinels, service } => {
@@ -40,11 +73,24 @@ impl Route {
             }
             Target::Server(_) | Target::Socket(_) | Target::Cluster(_) => None,
         };
-        Ok(Self { plan, target: redis.target.clone(), sentinels, home: Home::default() })
+        Ok(Self { plan, target: redis.target.clone(), sentinels, seat, home: Home::default() })
+    }
+
+    /// Notes that a server has said it is not the one to ask.
+    pub(crate) fn doubt(&self) {
+        if let Some(seat) = &self.seat {
+            seat.doubt.notify_one();
+        }
     }
 
     /// The server as it is to be dialled now.
     async fn server(&self) -> Result<ServerConfig, L2Error> {
+        if let Some(seat) = &self.seat {
+            let now = Instant::now();
+            let recently = now.checked_sub(RECENT).unwrap_or(now);
+            let server = seat.cluster.master_of(seat.slot, recently).await?;
+            return Ok(ServerConfig::Centralized { server });
+        }
         Ok(match (&self.target, &self.sentinels) {
             (Target::Server(server), _) => ServerConfig::Centralized { server: server.clone() },
             #[cfg(unix)]
@@ -58,16 +104,19 @@ impl Route {
 
     /// How long dialling may take in all: asking the sentinels, and then the server itself.
     fn patience(&self) -> Duration {
-        self.plan.patience() * if self.sentinels.is_some() { 2 } else { 1 }
+        self.plan.patience() * if self.sentinels.is_some() || self.seat.is_some() { 2 } else { 1 }
     }
 
-    /// Waits until the sentinels name another master than this one; for ever where there are none.
+    /// Waits until the sentinels, or the cluster, name another master than this one; for ever where there are none.
     async fn superseded(&self, server: &ServerConfig) -> L2Error {
-        match (&self.sentinels, server) {
-            (Some(sentinels), ServerConfig::Centralized { server }) => sentinels.until_another(server).await,
+        match (&self.sentinels, &self.seat, server) {
+            (Some(sentinels), _, ServerConfig::Centralized { server }) => {
+                sentinels.until_another(server).await
+            }
+            (_, Some(seat), ServerConfig::Centralized { server }) => seat.until_another(server).await,
             _ => std::future::pending().await,
         }
-        L2Error::Unavailable("the sentinels name another master".into())
+        L2Error::Unavailable("there is another master now".into())
     }
 }
 
@@ -169,7 +218,11 @@ impl Connection {
         // refusal comes in its place.
         let client = self.client();
         let subscribed = async {
-            client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
+            if schema::is_sharded(channel) {
+                client.ssubscribe(channel).await.map_err(|error| unavailable(&error))?;
+            } else {
+                client.subscribe(channel).await.map_err(|error| unavailable(&error))?;
+            }
             client.ping(None).await.map_err(|error| unavailable(&error))
         };
         timeout(PROBE_TIMEOUT, subscribed).await.unwrap_or_else(|_| Err(silence()))
@@ -310,6 +363,11 @@ fn replica() -> L2Error {
     L2Error::Unavailable("the server is a replica".into())
 }
 
+/// How old the cluster's word may be for a server to be dialled by it.
+const RECENT: Duration = Duration::from_millis(100);
+/// How often the cluster is asked without a reason, and how soon again with one.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const MIN_PAUSE: Duration = Duration::from_millis(10);

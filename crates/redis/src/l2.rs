@@ -10,7 +10,7 @@ use forebay_core::entry::Seq;
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
     Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Refusal, Roll, Scores,
-    Store, Stored,
+    Shards, Store, Stored,
 };
 use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
@@ -23,12 +23,14 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Timeout, timeout};
 
-use crate::client::failed;
+use crate::client::{Plan, failed, is_redirection};
+use crate::cluster::Cluster;
 use crate::config::{ConfigError, Redis};
-use crate::connection::{self, Dialer, Role, Route, Slot};
-use crate::schema::{self, Schema};
+use crate::connection::{self, Dialer, Role, Route, Seat, Slot};
+use crate::schema::{self, Bus, Part, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
+use crate::url::Target;
 
 impl Redis {
     /// Begins to connect, in the background, and returns the L2 at once: a Redis that cannot be reached is no error.
@@ -45,14 +47,52 @@ impl Redis {
     /// Outside of a Tokio runtime.
     pub fn connect(&self, namespace: &str, secrets: &Secrets) -> Result<RedisL2, ConfigError> {
         self.check()?;
-        let route = Arc::new(Route::of(self)?);
+        self.connect_shard(namespace, secrets, Part { shard: 0, of: 1 }, self.cluster()?.as_ref())
+    }
+
+    /// The same with as many [`shards`](Redis::shards) as are configured: what an instance is started over.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as from [`check`](Redis::check).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn connect_shards(&self, namespace: &str, secrets: &Secrets) -> Result<Shards, ConfigError> {
+        self.check()?;
+        let (of, cluster) = (self.shard_count(), self.cluster()?);
+        let shard = |shard| {
+            let l2 = self.connect_shard(namespace, secrets, Part { shard, of }, cluster.as_ref())?;
+            Ok(Arc::new(l2) as Arc<dyn L2>)
+        };
+        let shards = (0..of).map(shard).collect::<Result<_, ConfigError>>()?;
+        Ok(Shards::new(shards).expect("`check` has refused every other number"))
+    }
+
+    fn cluster(&self) -> Result<Option<Arc<Cluster>>, ConfigError> {
+        let Target::Cluster(seeds) = &self.target else { return Ok(None) };
+        Ok(Some(Arc::new(Cluster::new(seeds, Plan::of(self)?))))
+    }
+
+    fn connect_shard(
+        &self,
+        namespace: &str,
+        secrets: &Secrets,
+        part: Part,
+        cluster: Option<&Arc<Cluster>>,
+    ) -> Result<RedisL2, ConfigError> {
+        let bus = if cluster.is_some() { Bus::Sharded } else { Bus::Whole };
+        let schema = Schema::new(namespace, secrets, part, bus);
+        let seat = cluster.map(|cluster| Seat::new(cluster, schema.slot()));
+        let route = Arc::new(Route::of(self, seat)?);
         let (reads, writes) = (Slot::new(&route), Slot::new(&route));
         let mut tasks = JoinSet::new();
         tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
         tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
         Ok(RedisL2 {
             redis: self.clone(),
-            schema: Schema::new(namespace, secrets),
+            schema,
             reads,
             writes,
             bus: Slot::new(&route),
@@ -94,7 +134,7 @@ impl L2 for RedisL2 {
                 vec![self.schema.entry(key), self.schema.position.clone(), self.schema.incarnation.clone()];
             // One command, so one instant; a value of a wrong type reads as nothing.
             let (value, seq, incarnation): (Option<Bytes>, Option<Bytes>, Option<Bytes>) =
-                answer(self.within(client.mget(names)).await)?;
+                self.answer(self.within(client.mget(names)).await)?;
             let value = value.filter(|value| value.len() <= self.redis.max_value);
             Ok(Lookup {
                 frame: value.and_then(schema::frame_of),
@@ -193,7 +233,7 @@ impl L2 for RedisL2 {
             }
             let (keys, args) = self.presence(&presence);
             let noted: Result<Vec<Bytes>, _> =
-                answer(self.within(scripts::ATTEND.call(&client, keys, args)).await);
+                self.answer(self.within(scripts::ATTEND.call(&client, keys, args)).await);
             let position = match noted.as_deref() {
                 Ok([incarnation, seq]) => Some(position(seq, incarnation)?),
                 Ok([]) => None,
@@ -212,7 +252,7 @@ impl L2 for RedisL2 {
             let caller = Presence { applied: Some(upto), ..caller };
             let (keys, args) = self.presence(&caller);
             let client = self.writes.client()?;
-            let left: Bytes = answer(self.within(scripts::ROLL.call(&client, keys, args)).await)?;
+            let left: Bytes = self.answer(self.within(scripts::ROLL.call(&client, keys, args)).await)?;
             match number(&left)? {
                 0 => Ok(Roll::Complete),
                 micros => {
@@ -251,7 +291,7 @@ impl RedisL2 {
     async fn read_position(&self, client: &Client) -> Result<Option<Position>, L2Error> {
         let names = vec![self.schema.position.clone(), self.schema.incarnation.clone()];
         let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
-            answer(self.within(client.mget(names)).await)?;
+            self.answer(self.within(client.mget(names)).await)?;
         Ok(schema::position(seq.as_deref(), incarnation.as_deref()))
     }
 
@@ -275,7 +315,7 @@ impl RedisL2 {
         let mut keys = self.keys();
         keys.push(self.schema.entry(store.key).into());
         let client = self.writer().await?;
-        let word: String = answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
+        let word: String = self.answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
         stored(&word).ok_or_else(malformed)
     }
 
@@ -305,7 +345,14 @@ impl RedisL2 {
         let (client, channel) = (client.clone(), self.schema.channel.clone());
         let limit = self.redis.timeout;
         let mut publish = Box::pin(async move {
-            let published = client.publish::<(), _, _>(channel, Value::Bytes(message));
+            let message = Value::Bytes(message);
+            let published = async {
+                if schema::is_sharded(&channel) {
+                    client.spublish::<(), _, _>(channel, message).await
+                } else {
+                    client.publish::<(), _, _>(channel, message).await
+                }
+            };
             // Whoever was to hear it finds a gap.
             drop(timeout(limit, published).await);
         });
@@ -341,7 +388,7 @@ impl RedisL2 {
         client: &Client,
         args: Vec<Value>,
     ) -> Result<R, L2Error> {
-        answer(self.within(script.call(client, self.keys(), args)).await)
+        self.answer(self.within(script.call(client, self.keys(), args)).await)
     }
 
     /// The keys that every script reads.
@@ -383,6 +430,15 @@ impl RedisL2 {
         timeout(self.redis.timeout, command)
     }
 
+    /// What came of a command. An answer that leads elsewhere is none, and has the way looked for.
+    fn answer<T>(&self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
+        let answer = result.map_err(|_| L2Error::Timeout)?.map_err(failed);
+        if answer.as_ref().is_err_and(is_redirection) {
+            self.route.doubt();
+        }
+        answer
+    }
+
     fn heartbeat(&self) -> MutexGuard<'_, Heartbeat> {
         self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -415,10 +471,6 @@ impl Heartbeat {
     fn stands_still(&self, now: Instant) -> bool {
         self.last.is_some_and(|(_, since)| now.duration_since(since) > self.patience)
     }
-}
-
-fn answer<T>(result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
-    result.map_err(|_| L2Error::Timeout)?.map_err(failed)
 }
 
 fn stored(word: &str) -> Option<Stored> {

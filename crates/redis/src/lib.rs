@@ -34,6 +34,8 @@
 //!   +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
 //! ```
 //!
+//! In a cluster it needs `+ssubscribe +spublish +cluster|nodes` in the place of `+subscribe +publish`, and `info`.
+//!
 //! Where sentinels ask for a user, it needs `+ping +info +client|id +sentinel|master`, without keys and channels.
 //!
 //! # Features
@@ -51,6 +53,7 @@ mod schema;
 mod scripts;
 mod client;
 mod sentinel;
+mod cluster;
 mod home;
 mod connection;
 mod subscribe;

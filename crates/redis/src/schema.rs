@@ -2,7 +2,7 @@
 //!
 //! All keys of a namespace begin with the hash tag `{namespace:digest:shard}`, so that a cluster keeps them together.
 //! The digest covers the versions of this schema and of the frame and the namespace's secret: instances that would not
-//! understand each other do not meet. There is one shard, `0`.
+//! understand each other do not meet; so it does the number of shards, of which there is one, `0`, unless more are configured.
 //!
 //! | after the tag | type | content |
 //! |---|---|---|
@@ -11,6 +11,7 @@
 //! | `:l` | sorted set | the log: ident (16 bytes), with the number of its last invalidation as score; and the sentinel |
 //! | `:e:<key in hex>` | string, PX | an entry: its stamp, 8 bytes big-endian, then its frame |
 //! | `:c` | channel | one message for each invalidation, see [`decode`] |
+//! | `:sc` | sharded channel | the same, in a cluster |
 //!
 //! | `:m` | sorted set | the live instances, each with the end of its lease as score, in microseconds; and the incarnation |
 //! | `:a` | sorted set | the live instances, each with how far it has applied the log; and the incarnation, with when the two were begun |
@@ -42,6 +43,7 @@ use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{Incarnation, Message, Position};
 use forebay_core::seal::MessageSeal;
 use forebay_core::tag::Ident;
+use fred::util::redis_keyslot;
 
 /// The most idents one message carries, and one script call invalidates.
 pub(crate) const MAX_MESSAGE_IDENTS: usize = 1000;
@@ -53,6 +55,8 @@ const VERSION: u8 = 1;
 /// The kind of hash that the digest is: no ident is of it.
 const DIGEST: u8 = 255;
 const MAX_MESSAGE_LEN: usize = 64 << 10;
+/// How the name of a sharded channel ends. `log.lua` knows it, too.
+const SHARDED: &str = ":sc";
 const STAMP_LEN: usize = size_of::<Seq>();
 
 /// The names of one namespace's keys.
@@ -70,11 +74,19 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) fn new(namespace: &str, secrets: &Secrets) -> Self {
-        let digest = secrets.ident(DIGEST, &[&[VERSION, frame::VERSION]]);
+    pub(crate) fn new(namespace: &str, secrets: &Secrets, part: Part, bus: Bus) -> Self {
+        let Part { shard, of } = part;
+        let shards = (of as u64).to_le_bytes();
+        let digest = match of {
+            1 => secrets.ident(DIGEST, &[&[VERSION, frame::VERSION]]),
+            _ => secrets.ident(DIGEST, &[&[VERSION, frame::VERSION], &shards]),
+        };
         let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let tag = format!("{{{namespace}:{digest}:0}}");
-        let channel = format!("{tag}:c");
+        let tag = format!("{{{namespace}:{digest}:{shard}}}");
+        let channel = match bus {
+            Bus::Whole => format!("{tag}:c"),
+            Bus::Sharded => format!("{tag}{SHARDED}"),
+        };
         Self {
             seal: MessageSeal::new(secrets, channel.as_bytes()),
             entry_prefix: format!("{tag}:e:"),
@@ -105,6 +117,11 @@ impl Schema {
         }
     }
 
+    /// The slot of a cluster that all the keys are in, and the channel.
+    pub(crate) fn slot(&self) -> u16 {
+        redis_keyslot(&self.position)
+    }
+
     pub(crate) fn entry(&self, key: Key) -> Bytes {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut name = Vec::with_capacity(self.entry_prefix.len() + 2 * key.as_bytes().len());
@@ -115,6 +132,27 @@ impl Schema {
         }
         name.into()
     }
+}
+
+/// Which shard it is, out of how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) shard: usize,
+    pub(crate) of: usize,
+}
+
+/// How messages are spread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bus {
+    /// To whoever listens on the server.
+    Whole,
+    /// Within the slot of the channel's name, by `SPUBLISH`: in a cluster the others would go to every node.
+    Sharded,
+}
+
+/// Whether messages go over this channel within its slot.
+pub(crate) fn is_sharded(channel: &str) -> bool {
+    channel.ends_with(SHARDED)
 }
 
 /// The value of an entry.
@@ -305,11 +343,29 @@ mod tests {
 
     #[test]
     fn names_are_stable_and_apart_for_other_secrets() {
-        let schema = Schema::new("shop", &Secrets::new("shop", None));
+        let (whole, bus) = (Part { shard: 0, of: 1 }, Bus::Whole);
+        let schema = Schema::new("shop", &Secrets::new("shop", None), whole, bus);
         let entry = schema.entry(Key::from_bytes([0xab; 16]));
         assert!(entry.starts_with(b"{shop:"), "{entry:?}");
         assert!(entry.ends_with(b":0}:e:abababababababababababababababab"), "{entry:?}");
-        let other = Schema::new("shop", &Secrets::new("shop", Some(b"s3cret")));
+        let other = Schema::new("shop", &Secrets::new("shop", Some(b"s3cret")), whole, bus);
         assert_ne!(schema.position, other.position);
+        let part = Schema::new("shop", &Secrets::new("shop", None), Part { shard: 0, of: 16 }, bus);
+        assert_ne!(schema.position, part.position, "another number of shards is another namespace");
+    }
+
+    #[test]
+    fn a_shard_is_in_one_slot_with_its_channel() {
+        let secrets = Secrets::new("shop", None);
+        let slots = (0..16).map(|shard| {
+            let schema = Schema::new("shop", &secrets, Part { shard, of: 16 }, Bus::Sharded);
+            assert!(is_sharded(&schema.channel));
+            let entry = schema.entry(Key::from_bytes([7; 16]));
+            for name in [&entry, &schema.incarnation, &schema.log, &schema.channel.clone().into()] {
+                assert_eq!(redis_keyslot(name), schema.slot());
+            }
+            schema.slot()
+        });
+        assert_eq!(slots.collect::<std::collections::HashSet<_>>().len(), 16);
     }
 }

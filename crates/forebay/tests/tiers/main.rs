@@ -7,6 +7,7 @@ mod support;
 mod validation;
 
 mod broken;
+mod cluster;
 mod hidden;
 mod outages;
 mod shared;

@@ -42,6 +42,12 @@ local function is_whole()
   return seq and incarnation and floor
 end
 
+-- Within its slot where the channel's name ends like that: there a message goes to one node and not to all.
+local function send(message)
+  local publish = string.sub(ARGV[2], -3) == ':sc' and 'SPUBLISH' or 'PUBLISH'
+  redis.call(publish, ARGV[2], cmsgpack.pack(message))
+end
+
 local function publish(previous, idents)
   if ARGV[2] == '' then
     return
@@ -50,7 +56,7 @@ local function publish(previous, idents)
   for _, ident in ipairs(idents) do
     message[#message + 1] = ident
   end
-  redis.call('PUBLISH', ARGV[2], cmsgpack.pack(message))
+  send(message)
 end
 
 -- Begins a new life of the log: every older frame and position is void. Where there are traces of an older life,

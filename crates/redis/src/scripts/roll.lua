@@ -18,6 +18,6 @@ if last <= now then
   return '0'
 end
 if ARGV[2] ~= '' then
-  redis.call('PUBLISH', ARGV[2], cmsgpack.pack({ incarnation, REPORT }))
+  send({ incarnation, REPORT })
 end
 return text(last - now)

@@ -6,7 +6,7 @@ use forebay_core::key::Secrets;
 use forebay_core::l2::L2;
 use forebay_redis::{Redis, RedisL2};
 use forebay_testkit::conformance::{conformance, conformance_but_for_order};
-use forebay_testkit::redis::{RedisServer, SentinelGroup};
+use forebay_testkit::redis::{RedisCluster, RedisServer, SentinelGroup};
 
 use crate::support::*;
 
@@ -82,6 +82,17 @@ async fn so_it_does_under_sentinels_before_and_after_a_failover() {
     holds_over(&redis).await;
     group.fail_over().await.unwrap();
     holds_over(&redis).await;
+}
+
+/// Each case is in one slot, wherever its name leads it, with the rights that the crate's docs give it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_on_a_cluster() {
+    let rights = documented_rights("t*").replace("+subscribe", "+ssubscribe");
+    let rights = rights.replace("+publish", "+spublish +cluster|nodes");
+    let node = RedisServer::builder().user("shop", "secret", &rights);
+    let cluster = RedisCluster::builder().nodes(node).start().await.unwrap();
+    holds_over(&at(&cluster.url())).await;
+    conformance_but_for_order(pairs(&at(&cluster.url()), &with_secret())).await;
 }
 
 #[cfg(feature = "tls")]
