@@ -159,11 +159,13 @@ async fn one_tag(arguments: &Arguments) -> Result<Vec<String>, Error> {
         };
         let system = System::Forebay(arguments.binary.clone());
         let stage = Stage::set(setting, &system, arguments.pace, arguments.seed).await?;
-        Client::new(stage.instances[0].addr()).get(&origin::path(0)).await?;
+        // What an instance fetches before it has joined is not stored: others with the same tag follow.
+        let (mut reader, mut keys) = (Client::new(stage.instances[0].addr()), origin::keys_of(0));
         let name = loop {
-            match stage.keys("*:e:*").await?.pop() {
-                Some(name) => break name,
-                None => sleep(Duration::from_millis(20)).await,
+            reader.get(&origin::path(keys.next().ok_or("nothing is stored in Redis")?)).await?;
+            sleep(Duration::from_millis(200)).await;
+            if let Some(name) = stage.keys("*:e:*").await?.pop() {
+                break name;
             }
         };
         copy(&stage, &name, frames).await?;
