@@ -142,6 +142,8 @@ pub struct Entry<V> {
     pub keep: Duration,
     /// When it is fetched anew though it is fresh.
     pub early: Early,
+    /// When the origin was about to be asked, if that was for this very entry; else the clock's start.
+    pub(crate) asked: Moment,
     /// In nanoseconds: what a hit compares. The end of freshness, less what `early` takes.
     quiet_until: AtomicU64,
     /// In nanoseconds. `born` and `lifetime` in one, until a soft invalidation ends it sooner.
@@ -165,6 +167,7 @@ impl<V> Entry<V> {
             lifetime,
             keep,
             early,
+            asked: Moment::default(),
             quiet_until: AtomicU64::new(fresh_until.before(early.window(lifetime)).as_nanos()),
             fresh_until: AtomicU64::new(fresh_until.as_nanos()),
             kept_until: born.after(lifetime.saturating_add(keep)),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::entry::{Assurance, Entry, Stored};
 use crate::event::Tier;
 use crate::key::Key;
-use crate::seek::{Next, Origin, Seeker, Usage, Variant};
-use crate::tiers::{Absence, Fetched, Followed, Looked, Place, Probe, Tiers, land};
+use crate::seek::{Next, Origin, Seeker, Usage, Variant, settles};
+use crate::tiers::{Absence, Failing, Fetched, Followed, Looked, Place, Probe, Tiers, fail, land};
 use crate::time::Moment;
 
 /// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary. `usage` says what
@@ -66,42 +66,41 @@ where
     for _ in 0..ROUNDS {
         let begun = tiers.begin(key);
         let (entry, tier, lead, grounds) = match tiers.join(key, begun, seeker) {
-            Place::Follow(follower) => {
-                match tiers.follow(follower, arrival, seeker.assurance(), &mut patience).await {
-                    Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
-                        return tiers.fall_back(entry);
-                    }
-                    Followed::Shared(entry) | Followed::Failed(entry) => {
-                        (entry, Tier::Flight, None, tiers.local_grounds(key, tiers.begin(key)))
-                    }
-                    Followed::Again => continue,
-                    Followed::LookAgain => return Fetched::LookAgain(origin),
-                    Followed::Alone => break,
+            Place::Follow(follower) => match tiers.follow(follower, arrival, seeker, &mut patience).await {
+                Followed::Slow(entry) => return tiers.fall_back(entry, Failing::Slow),
+                Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
+                    return tiers.fall_back(entry, Failing::Now);
                 }
-            }
+                Followed::Shared(entry) | Followed::Failed(entry) => {
+                    (entry, Tier::Flight, None, tiers.local_grounds(key, tiers.begin(key)))
+                }
+                Followed::Again => continue,
+                Followed::LookAgain => return Fetched::LookAgain(origin),
+                Followed::TimedOut => return Fetched::TimedOut,
+                Followed::Alone => break,
+            },
             Place::Ahead(lead) => match tiers.look(&canonical, key, begun, seeker).await {
                 Looked::Found(entry, tier, grounds) => (entry, tier, lead, grounds),
                 Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, None, origin).await,
             },
         };
         match Next::of(seeker, &entry, tiers.now()) {
+            Next::Ask if tiers.is_failing(&entry) && seeker.settles_for(&entry, tiers.now()) => {
+                fail(lead, &entry);
+                return tiers.fall_back(entry, Failing::Lately);
+            }
             Next::Ask => return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await,
             Next::Look(variant) => {
                 land(lead, &entry);
                 key = tiers.key(&variant).beside(key);
                 canonical = variant;
             }
-            Next::Answer => {
+            next @ (Next::Answer | Next::Early | Next::Refresh) => {
                 land(lead, &entry);
-                return Fetched::Cached(entry, tier);
-            }
-            Next::Early if !tiers.is_due(&entry, tiers.now()) => {
-                land(lead, &entry);
-                return Fetched::Cached(entry, tier);
-            }
-            Next::Early | Next::Refresh => {
-                land(lead, &entry);
-                tiers.refresh_beside(seeker, &entry, origin);
+                let due = || matches!(next, Next::Early) && tiers.is_due(&entry, tiers.now());
+                if matches!(next, Next::Refresh) || due() {
+                    tiers.refresh_beside(seeker, &entry, origin);
+                }
                 return Fetched::Cached(entry, tier);
             }
             Next::Barred => {
@@ -128,12 +127,6 @@ fn at_hand<V: Stored>(
     let now = tiers.now();
     let (entry, _) = tiers.probe(canonical, key, now).ok()?;
     matches!(Next::of(seeker, &entry, now), Next::Ask).then_some(entry)
-}
-
-/// Whether a request whose leader the origin has failed takes what the leader had instead. That must be an answer to this
-/// request, too, and not better than it needs.
-fn settles<V>(seeker: &impl Seeker<V>, entry: &Entry<V>, now: Moment) -> bool {
-    matches!(Next::of(seeker, entry, now), Next::Ask) && seeker.settles_for(entry, now)
 }
 
 /// How often a request looks before it asks the origin by itself: primary key, variant, each once more after an invalidation.

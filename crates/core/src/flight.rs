@@ -104,6 +104,8 @@ pub struct Takeoff {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Landing<T> {
+    /// Not yet, and it may take a while. Followers may settle for this, which is stale, or go on waiting.
+    Meanwhile(T),
     /// With something to share.
     Landed(T),
     /// The origin failed. Followers may settle for this, which is stale, or ask for themselves.
@@ -211,6 +213,17 @@ impl<T> Lead<T> {
         self.end(Landing::Landed(value));
     }
 
+    /// Says that the flight may take a while, and what there is for those who would rather not wait.
+    pub fn meanwhile(&self, value: T) {
+        self.sender.send_replace(Some(Landing::Meanwhile(value)));
+    }
+
+    /// What the flight is for.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
     /// Ends the flight: the origin failed, and this is what there is instead.
     pub fn failed(self, value: T) {
         self.end(Landing::Failed(value));
@@ -288,12 +301,24 @@ impl<T: Clone> Follower<T> {
         self.began
     }
 
+    /// Waits until something is known of the flight: that it takes its time, or how it ended. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub async fn news(&mut self) -> Landing<T> {
+        self.landing_of(|_| true).await
+    }
+
     /// Waits until the flight has ended. The caller bounds the wait.
     ///
     /// # Cancel safety
     /// Safe to drop.
     pub async fn landing(mut self) -> Landing<T> {
-        match self.landing.wait_for(Option::is_some).await {
+        self.landing_of(|landing| !matches!(landing, Landing::Meanwhile(_))).await
+    }
+
+    async fn landing_of(&mut self, awaited: impl Fn(&Landing<T>) -> bool) -> Landing<T> {
+        match self.landing.wait_for(|landing| landing.as_ref().is_some_and(&awaited)).await {
             Ok(landing) => landing.clone().unwrap_or(Landing::Abandoned),
             Err(_) => Landing::Abandoned,
         }
@@ -348,6 +373,20 @@ mod tests {
             assert_eq!(follower.landing().await, Landing::Landed(5));
         }
         assert!(flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_takes_its_time_says_so_to_those_who_come_later_too() {
+        let flights = Flights::new();
+        let leader = lead(&flights, 0);
+        let mut early = follow(&flights, 0);
+        leader.meanwhile(4);
+        assert_eq!(early.news().await, Landing::Meanwhile(4));
+        let mut late = follow(&flights, 0);
+        assert_eq!(late.news().await, Landing::Meanwhile(4));
+        leader.land(5);
+        assert_eq!(early.landing().await, Landing::Landed(5));
+        assert_eq!(late.news().await, Landing::Landed(5));
     }
 
     #[tokio::test]

@@ -32,6 +32,12 @@ pub struct Settings {
     pub flights: flight::Limits,
     /// How long a follower waits for its leader before it asks the origin itself. Default 10 s.
     pub flight_wait: Duration,
+    /// How long an answer that was not to be stored keeps those who ask for the next one from waiting for each other. Default
+    /// 10 s.
+    pub hit_for_miss: Duration,
+    /// How long L1 serves what it is filled with while the instance has lost touch with L2, and is past the lease and its grace.
+    /// Default 1 s; in no case longer than lease and grace together.
+    pub micro_cache: Duration,
     /// How long a fill may take from its lookup to its last byte. Default 60 s, and no longer than L2 permits.
     pub max_fill: Duration,
     /// The longest an entry stays in L2. Default 24 h.
@@ -53,6 +59,8 @@ impl Settings {
             names: Names::new("cache", namespace),
             flights: flight::Limits::default(),
             flight_wait: Duration::from_secs(10),
+            hit_for_miss: Duration::from_secs(10),
+            micro_cache: Duration::from_secs(1),
             max_fill: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             frames: Shape::default(),

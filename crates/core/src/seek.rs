@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::entry::{Assurance, Entry, Span, Stamp};
 use crate::tag::Idents;
@@ -25,6 +26,11 @@ pub trait Seeker<V>: Sync {
 
     /// What is known to invalidate the answer before it is there: a flight that such an invalidation has hit is not joined.
     fn idents(&self) -> Idents;
+
+    /// How long this request waits for another's answer at most, where it would rather have none then than ask itself.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// Whether this request may wait for another's answer, and others for its own.
     fn sharing(&self) -> Sharing;
@@ -102,6 +108,12 @@ impl Next {
     }
 }
 
+/// Whether a request whose leader has no answer from the origin takes what the leader had instead. That must be an answer to
+/// this request, too, and not better than it needs.
+pub(crate) fn settles<V>(seeker: &impl Seeker<V>, entry: &Entry<V>, now: Moment) -> bool {
+    matches!(Next::of(seeker, entry, now), Next::Ask) && seeker.settles_for(entry, now)
+}
+
 /// A way to the origin for one request.
 pub trait Origin<V>: Send + 'static {
     /// What the requester gets as soon as it is there.
@@ -115,12 +127,18 @@ pub trait Origin<V>: Send + 'static {
 
 /// What becomes of the origin's answer beside its delivery.
 pub enum Filling<V> {
-    /// It is not stored; whoever waits for it asks for itself.
+    /// It is not stored, and the next one most likely is not either; whoever waits for it asks for itself.
     Unstorable,
+    /// It is an error, or there is none, which says nothing of the next one; whoever waits for it asks for itself.
+    Lost,
     /// It has told how the key is made; whoever waits for it looks again.
     LookAgain,
-    /// There is none worth sharing. Whoever waits for it may settle for this entry, which is stale.
-    Failed(Arc<Entry<V>>),
+    /// There is none worth sharing. Whoever waits for it may settle for this entry, which is stale; and so may, for a
+    /// second and no longer than until then, whoever asks next.
+    Failed(Arc<Entry<V>>, Moment),
+    /// It takes longer than the requester waits. The call goes on, and this is what comes of it; meanwhile, whoever waits for it
+    /// may settle for this entry, which is stale, if there is one.
+    Late(Option<Arc<Entry<V>>>, Pin<Box<dyn Future<Output = Filling<V>> + Send>>),
     /// It is here in full already, and can be found in L1 before the requester gets its answer. The first of the fills is what
     /// the requester has asked for.
     Complete(Vec<Fill<V>>),
@@ -134,7 +152,9 @@ impl<V> fmt::Debug for Filling<V> {
         f.write_str(match self {
             Self::Unstorable => "Unstorable",
             Self::LookAgain => "LookAgain",
-            Self::Failed(_) => "Failed(..)",
+            Self::Lost => "Lost",
+            Self::Failed(..) => "Failed(..)",
+            Self::Late(..) => "Late(..)",
             Self::Complete(_) => "Complete(..)",
             Self::Storable(_) => "Storable(..)",
         })

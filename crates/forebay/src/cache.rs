@@ -385,6 +385,8 @@ pub struct CacheBuilder {
     lease: Option<Duration>,
     partition_grace: Option<Duration>,
     flight_wait: Option<Duration>,
+    hit_for_miss: Option<Duration>,
+    micro_cache: Option<Duration>,
     clock: Clock,
     chance: Random,
     #[cfg(feature = "chaos")]
@@ -411,6 +413,8 @@ impl CacheBuilder {
             lease: None,
             partition_grace: None,
             flight_wait: None,
+            hit_for_miss: None,
+            micro_cache: None,
             clock: Clock::system(),
             chance: Random::system(),
             #[cfg(feature = "chaos")]
@@ -533,6 +537,22 @@ impl CacheBuilder {
         self
     }
 
+    /// For how long after an answer that was not to be stored those who ask for the next one do not wait for each other, but
+    /// all ask the origin: that one will most likely not be stored either. One that is ends it. At most 10 minutes, default
+    /// 10 s; zero for not at all.
+    pub fn hit_for_miss(mut self, time: Duration) -> Self {
+        self.hit_for_miss = Some(time);
+        self
+    }
+
+    /// How long an answer is served from L1 that was fetched while Redis could not be reached for longer than lease and grace,
+    /// counted from when the origin was asked: it keeps a busy page from asking the origin for each request. At most a
+    /// second, the default, and never longer than lease and grace together; zero for not at all.
+    pub fn micro_cache(mut self, time: Duration) -> Self {
+        self.micro_cache = Some(time);
+        self
+    }
+
     /// Lets clients see their own changes on every instance: the answer to a POST, PUT, PATCH or DELETE that has invalidated
     /// something carries `Cache-Seq`, a token, and a request that carries it is not answered with anything from before that
     /// change. Where the instance has not heard of it yet, that costs the request one round trip to Redis. Off by default.
@@ -637,6 +657,10 @@ impl CacheBuilder {
         coherence.partition_grace = grace.unwrap_or(coherence.partition_grace);
         let wait = within("flight_wait", self.flight_wait, ms(1), secs(600), "1ms to 10m is accepted")?;
         settings.flight_wait = wait.unwrap_or(settings.flight_wait);
+        let pass = within("hit_for_miss", self.hit_for_miss, secs(0), secs(600), "0s to 10m is accepted")?;
+        settings.hit_for_miss = pass.unwrap_or(settings.hit_for_miss);
+        let micro = within("micro_cache", self.micro_cache, secs(0), secs(1), "0s to 1s is accepted")?;
+        settings.micro_cache = micro.unwrap_or(settings.micro_cache);
         if matches!(&self.secret, Some(secret) if secret.len() < 16) {
             let value = "fewer than 16 bytes".into();
             return Err(BuildError::Range {

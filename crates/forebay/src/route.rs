@@ -135,6 +135,16 @@ impl RouteOptions {
         self.keeping(|upkeep| upkeep.negative_ttl(ttl))
     }
 
+    /// See [`Upkeep::soft_timeout`].
+    pub fn soft_timeout(self, timeout: impl IntoDuration) -> Self {
+        self.keeping(|upkeep| upkeep.soft_timeout(timeout))
+    }
+
+    /// See [`Upkeep::hard_timeout`].
+    pub fn hard_timeout(self, timeout: impl IntoDuration) -> Self {
+        self.keeping(|upkeep| upkeep.hard_timeout(timeout))
+    }
+
     /// Adds tags. `{name}` stands for a parameter of the path, as in `article:{id}`.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         for tag in tags {

@@ -38,6 +38,8 @@ pub struct Upkeep {
     early: Option<f64>,
     jitter: Option<f64>,
     pub(crate) negative_ttl: Option<Duration>,
+    soft_timeout: Option<Duration>,
+    hard_timeout: Option<Duration>,
     error: Option<RouteError>,
 }
 
@@ -49,7 +51,7 @@ impl Upkeep {
 
     /// A request that comes when this part of an answer's time is over is answered at once, and the answer fetched anew beside
     /// that: 0.8 leaves the last fifth for it. What is asked for that often never expires, and nobody waits for it; what
-    /// nobody asks for is left to expire. One fetch at a time.
+    /// nobody asks for is left to expire. One fetch at a time, and none for a second after one that has failed.
     ///
     /// The time counts from when the answer arrived. From 0.01 to 1; 1 for not at all.
     pub fn refresh_ahead(mut self, part: f64) -> Self {
@@ -81,16 +83,28 @@ impl Upkeep {
     pub fn negative_ttl(mut self, ttl: impl IntoDuration) -> Self {
         match ttl.into_duration("negative_ttl") {
             Ok(ttl) if ttl <= NOT_FOUND_TTL => self.negative_ttl = Some(ttl),
-            Ok(ttl) => {
-                let value = humantime::format_duration(ttl).to_string();
-                self.note(RouteError::Range {
-                    setting: "negative_ttl",
-                    value,
-                    accepted: "up to 1m is accepted",
-                });
-            }
+            Ok(ttl) => self.note(out_of_range("negative_ttl", ttl, "up to 1m is accepted")),
             Err(error) => self.note(RouteError::Duration(error)),
         }
+        self
+    }
+
+    /// A handler that takes longer than this is answered for by what is stale, where `stale_if_error` or what stands in for it
+    /// permits that. The call goes on, one at a time, and what comes of it is stored. Cache-Status says `detail=origin-slow`.
+    ///
+    /// At most ten minutes, and less than `hard_timeout`. It counts until the head of the answer.
+    pub fn soft_timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.soft_timeout = self.timeout("soft_timeout", timeout);
+        self
+    }
+
+    /// No request waits for its answer longer than this: it gets what is stale where that is permitted, else a 504 with
+    /// `detail=origin-timeout`. The call goes on for as long as any fill may, and what comes of it is stored.
+    ///
+    /// At most ten minutes. It counts until the head of the answer; for a request that waits for another's answer, from when
+    /// it began to wait, in place of the cache's `flight_wait`. Requests that may change something are not timed.
+    pub fn hard_timeout(mut self, timeout: impl IntoDuration) -> Self {
+        self.hard_timeout = self.timeout("hard_timeout", timeout);
         self
     }
 
@@ -99,7 +113,29 @@ impl Upkeep {
     /// # Errors
     /// The first [`RouteError`].
     pub fn check(&self) -> Result<(), RouteError> {
-        self.error.clone().map_or(Ok(()), Err)
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        match (self.soft_timeout, self.hard_timeout) {
+            (Some(soft), Some(hard)) if soft >= hard => {
+                Err(out_of_range("soft_timeout", soft, "less than hard_timeout is accepted"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The soft one and the hard one.
+    pub(crate) const fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        (self.soft_timeout, self.hard_timeout)
+    }
+
+    fn timeout(&mut self, setting: &'static str, timeout: impl IntoDuration) -> Option<Duration> {
+        match timeout.into_duration(setting) {
+            Ok(timeout) if timeout <= LONGEST_TIMEOUT => return Some(timeout),
+            Ok(timeout) => self.note(out_of_range(setting, timeout, "up to 10m is accepted")),
+            Err(error) => self.note(RouteError::Duration(error)),
+        }
+        None
     }
 
     /// What these leave open is as `others` say.
@@ -109,6 +145,8 @@ impl Upkeep {
             early: self.early.or(others.early),
             jitter: self.jitter.or(others.jitter),
             negative_ttl: self.negative_ttl.or(others.negative_ttl),
+            soft_timeout: self.soft_timeout.or(others.soft_timeout),
+            hard_timeout: self.hard_timeout.or(others.hard_timeout),
             error: self.error,
         }
     }
@@ -146,6 +184,12 @@ impl Upkeep {
     }
 }
 
+fn out_of_range(setting: &'static str, value: Duration, accepted: &'static str) -> RouteError {
+    RouteError::Range { setting, value: humantime::format_duration(value).to_string(), accepted }
+}
+
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +202,11 @@ mod tests {
             (new().refresh_ahead(f64::NAN), "refresh_ahead of NaN: 0.01 to 1 is accepted"),
             (new().refresh_early(-1.0), "refresh_early of -1: 0 to 10 is accepted"),
             (new().jitter(0.6), "jitter of 0.6: 0 to 0.5 is accepted"),
+            (new().soft_timeout("11m"), "soft_timeout of 11m: up to 10m is accepted"),
+            (
+                new().hard_timeout("1s").soft_timeout("2s"),
+                "soft_timeout of 2s: less than hard_timeout is accepted",
+            ),
             (new().negative_ttl("2m"), "negative_ttl of 2m: up to 1m is accepted"),
         ] {
             assert_eq!(upkeep.check().unwrap_err().to_string(), expected);

@@ -356,6 +356,8 @@ pub enum Failure {
     Status(StatusCode),
     /// It gave no answer, or none in time.
     Unreachable,
+    /// It broke down over the answer.
+    Panicked,
 }
 
 /// What answers a request when the origin has failed.
@@ -380,17 +382,7 @@ pub const fn on_failure(
     //# The stale-if-error Cache-Control extension indicates that when an error is encountered, a cached
     //# stale response MAY be used to satisfy the request, regardless of other freshness information.
     let windows = &lifetime.windows;
-    let window = match failure {
-        //= https://www.rfc-editor.org/rfc/rfc5861#section-4
-        //# In this context, an error is any situation which would result in a 500, 502, 503 or 504 HTTP
-        //# response status code being returned.
-        Failure::Status(status) if matches!(status.as_u16(), 500 | 502..=504) => windows.error,
-        Failure::Status(_) => return Fallback::None,
-        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
-        //# A cache MUST NOT generate a stale response unless it is disconnected or doing so is explicitly
-        //# permitted by the client or origin server
-        Failure::Unreachable => windows.unreachable,
-    };
+    let Some(window) = stand_in(windows, failure) else { return Fallback::None };
     //= https://www.rfc-editor.org/rfc/rfc5861#section-4
     //# Its value indicates the upper limit to staleness; when the cached response is more stale than the
     //# indicated amount, the cached response SHOULD NOT be used to satisfy the request, absent other
@@ -410,6 +402,25 @@ pub const fn on_failure(
     //# failed to respond. In the latter case, the cache can send a previously stored response, subject
     //# to its constraints on doing so (see Section 4.2.4), or retry the validation request.
     if permit_stale(windows) && (accepted || lies_in(by, window)) { Fallback::Stale } else { Fallback::None }
+}
+
+/// For how long past its freshness a stored response answers in the place of such a failure; `None` for what is an answer like
+/// any other.
+#[must_use]
+pub const fn stand_in(windows: &Windows, failure: Failure) -> Option<Duration> {
+    let window = match failure {
+        //= https://www.rfc-editor.org/rfc/rfc5861#section-4
+        //# In this context, an error is any situation which would result in a 500, 502, 503 or 504 HTTP
+        //# response status code being returned.
+        Failure::Status(status) if matches!(status.as_u16(), 500 | 502..=504) => windows.error,
+        Failure::Status(_) => return None,
+        //= https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
+        //# A cache MUST NOT generate a stale response unless it is disconnected or doing so is explicitly
+        //# permitted by the client or origin server
+        Failure::Unreachable => windows.unreachable,
+        Failure::Panicked => windows.error,
+    };
+    Some(window)
 }
 
 const fn permit_stale(windows: &Windows) -> bool {

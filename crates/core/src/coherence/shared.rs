@@ -102,6 +102,11 @@ impl Coherence {
         if serve_until & UNSYNCED == 0 || serve_until == FOREVER { Serves::Synced } else { Serves::Unsynced }
     }
 
+    /// Until when L1 may be served, or might have been.
+    pub(crate) fn served_until(&self) -> Moment {
+        Moment::from_nanos(self.serve_until.load(Ordering::Acquire) & !UNSYNCED)
+    }
+
     /// Whether the instance knows now what has been invalidated.
     #[must_use]
     pub fn standing(&self, now: Moment) -> Standing {

@@ -18,6 +18,7 @@ use crate::l2::{Incarnation, Issued, Scores};
 use crate::seek::{Fill, Filling};
 use crate::shard::{Proof, Shard};
 use crate::tag::Ident;
+use crate::time::Moment;
 
 /// What was known before a request was sent that may change something.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,9 @@ impl<V: Stored> Tiers<V> {
         }
         let idents: Vec<Ident> = fills.iter().flat_map(|fill| fill.idents.as_slice()).copied().collect();
         match self.grounds_after(before, receipt, &idents).await {
-            Some(grounds) => self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await,
+            Some(grounds) => {
+                self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await;
+            }
             None => self.instance().recorder().observe(&Event::NotStored("invalidated")),
         }
     }
@@ -65,7 +68,7 @@ impl<V: Stored> Tiers<V> {
             Proof::Local(own) => {
                 let stamp = Stamp { epoch: own.epoch, ..stamp };
                 let untouched = coherence.untouched_since(before.stamp.epoch, Some(own), idents);
-                untouched.then_some(Grounds { key, stamp, incarnation })
+                untouched.then_some(Grounds { key, stamp, incarnation, asked: Moment::default() })
             }
             Proof::Log(issued) => {
                 let scores = self.scores(shard, idents).await?;
@@ -73,7 +76,7 @@ impl<V: Stored> Tiers<V> {
                 let stamp = Stamp { seq: issued.position.seq, ..stamp };
                 let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)
                     && coherence.untouched_since(before.stamp.epoch, None, idents);
-                untouched.then_some(Grounds { key, stamp, incarnation })
+                untouched.then_some(Grounds { key, stamp, incarnation, asked: Moment::default() })
             }
         }
     }

@@ -2,12 +2,14 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::outcome::{Absence, Fetched, Grounds, land};
+use super::outcome::{Absence, Failing, Fetched, Filled, Grounds, fail, land};
 use super::state::Tiers;
 use crate::entry::{Entry, Stamp, Stored};
 use crate::event::{Event, Op};
@@ -62,31 +64,68 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
-    /// Answers a follower with what is stale.
-    pub(crate) fn fall_back<O: Origin<V>>(&self, entry: Arc<Entry<V>>) -> Fetched<V, O> {
+    /// Answers with what is stale, without having asked the origin.
+    pub(crate) fn fall_back<O: Origin<V>>(&self, entry: Arc<Entry<V>>, failing: Failing) -> Fetched<V, O> {
         self.instance.recorder.observe(&Event::Fallback);
-        Fetched::Fallback(entry)
+        Fetched::Fallback(entry, failing)
     }
 
-    /// Stores what the origin brought and ends the flight.
+    /// What comes in the end of a call for which its requester has not waited.
+    pub(super) async fn arrived(
+        &self,
+        lead: Option<&Lead<Arc<Entry<V>>>>,
+        mut filling: Filling<V>,
+    ) -> Filling<V> {
+        while let Filling::Late(stale, rest) = filling {
+            if let (Some(lead), Some(stale)) = (lead, stale) {
+                lead.meanwhile(stale);
+            }
+            filling = timeout(self.instance.settings.max_fill, rest).await.unwrap_or(Filling::Lost);
+        }
+        filling
+    }
+
+    /// Stores what the origin brought and ends the flight. Says whether anything was stored.
     pub(super) async fn fill(
         &self,
         lead: Option<Lead<Arc<Entry<V>>>>,
         grounds: Grounds,
         usable: Option<Arc<Entry<V>>>,
         filling: Filling<V>,
-    ) {
-        let fills = match filling {
+    ) -> Filled {
+        let fills = match self.arrived(lead.as_ref(), filling).await {
             Filling::Storable(filling) => {
-                tokio::time::timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default()
+                timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default()
             }
             Filling::Complete(fills) => fills,
-            Filling::Failed(entry) => return lead.map_or((), |lead| lead.failed(entry)),
-            Filling::Unstorable => return lead.map_or((), Lead::unshareable),
-            Filling::LookAgain => return lead.map_or((), Lead::look_again),
+            other => {
+                self.end_without(lead, grounds, other);
+                return Filled::Nothing;
+            }
         };
         let kept = self.take_up_all(lead, grounds, usable.as_deref(), fills);
+        let filled = if kept.is_empty() { Filled::Nothing } else { Filled::Something };
         self.store_all(grounds, &kept).await;
+        filled
+    }
+
+    /// Ends a flight that has brought nothing to store, and remembers that for those who ask next.
+    fn end_without(&self, lead: Option<Lead<Arc<Entry<V>>>>, grounds: Grounds, filling: Filling<V>) {
+        let now = self.now();
+        match filling {
+            Filling::Failed(entry, until) => {
+                self.failed.note(entry.key, now.after(RETRY).min(until), ());
+                fail(lead, &entry);
+            }
+            Filling::Unstorable => {
+                let Some(lead) = lead else { return };
+                let until = now.after(self.instance.settings.hit_for_miss);
+                self.unstorable.note(lead.key(), until, grounds.stamp);
+                lead.unshareable();
+            }
+            Filling::LookAgain => lead.map_or((), Lead::look_again),
+            _ => lead.map_or((), Lead::unshareable),
+        }
     }
 
     /// Keeps fills in L1, and ends the flight.
@@ -140,7 +179,11 @@ impl<V: Stored> Tiers<V> {
                 Entry::new(value, key(&canonical), &canonical, idents.as_slice(), grounds.stamp, span);
             kept.push(self.keep(marker));
         }
-        let entry = Entry::new(value, key(&canonical), &canonical, idents.as_slice(), stamp, span);
+        let mut entry = Entry::new(value, key(&canonical), &canonical, idents.as_slice(), stamp, span);
+        // What the origin has only confirmed is older than that.
+        if basis.is_none() {
+            entry.asked = grounds.asked;
+        }
         let entry = self.keep(entry);
         kept.push(Arc::clone(&entry));
         Ok(entry)
@@ -202,6 +245,9 @@ impl<V: Stored> Tiers<V> {
         }
     }
 }
+
+/// For how long an origin that has failed is not asked again by those who have something stale in its place.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Ends the origin's task when the requester goes before there is an answer and nobody else waits for it.
 struct Leash {

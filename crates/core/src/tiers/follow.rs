@@ -6,21 +6,23 @@ use super::outcome::{Attestation, Followed};
 use super::state::Tiers;
 use crate::entry::{Assurance, Entry, Stored};
 use crate::flight::{Follower, Landing};
+use crate::seek::{Seeker, settles};
 use crate::time::Moment;
 
 impl<V: Stored> Tiers<V> {
     /// Waits for the leader, and judges what it brings by when this request arrived: it is good if the leader began
     /// later than that, or if nothing it answers to has been invalidated since the leader began.
-    pub(crate) async fn follow(
+    pub(crate) async fn follow<S: Seeker<V>>(
         &self,
         follower: Follower<Arc<Entry<V>>>,
         arrival: Moment,
-        assurance: Assurance,
+        seeker: &S,
         patience: &mut u32,
     ) -> Followed<V> {
-        let began = follower.began();
-        let landing = tokio::time::timeout(self.instance.settings.flight_wait, follower.landing()).await;
-        match landing {
+        let (began, assurance) = (follower.began(), seeker.assurance());
+        let wait = seeker.patience().unwrap_or(self.instance.settings.flight_wait);
+        match tokio::time::timeout(wait, self.settled(follower, seeker)).await {
+            Ok(Landing::Meanwhile(entry)) => Followed::Slow(entry),
             // A leader that need not be as sure may have had it from L1.
             Ok(Landing::Landed(entry)) if began.at > arrival && began.assurance >= assurance => {
                 Followed::Shared(entry)
@@ -38,7 +40,28 @@ impl<V: Stored> Tiers<V> {
                 *patience -= 1;
                 Followed::Again
             }
-            Ok(Landing::Abandoned | Landing::Unshareable | Landing::Failed(_)) | Err(_) => Followed::Alone,
+            Ok(Landing::Abandoned | Landing::Unshareable | Landing::Failed(_)) => Followed::Alone,
+            // One more call would not make the origin any faster.
+            Err(_) if seeker.patience().is_some() => Followed::TimedOut,
+            Err(_) => Followed::Alone,
+        }
+    }
+
+    /// How the flight ended, unless the request settles for what there is while it takes its time.
+    async fn settled<S: Seeker<V>>(
+        &self,
+        mut follower: Follower<Arc<Entry<V>>>,
+        seeker: &S,
+    ) -> Landing<Arc<Entry<V>>> {
+        match follower.news().await {
+            Landing::Meanwhile(entry)
+                if settles(seeker, &entry, self.now())
+                    && self.may_share(&entry, seeker.assurance()).await =>
+            {
+                Landing::Meanwhile(entry)
+            }
+            Landing::Meanwhile(_) => follower.landing().await,
+            landing => landing,
         }
     }
 

@@ -111,7 +111,7 @@ impl<V: Stored> Tiers<V> {
             Some(frame) => self.promote(canonical, key, begun, position, &frame).await,
             None => None,
         };
-        Some((grounds_at(key, position, begun), entry))
+        Some((grounds_at(key, position, begun, self.now()), entry))
     }
 
     /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
@@ -178,7 +178,7 @@ impl<V: Stored> Tiers<V> {
     }
 }
 
-fn grounds_at(key: Key, position: Position, begun: Begun) -> Grounds {
+fn grounds_at(key: Key, position: Position, begun: Begun, asked: Moment) -> Grounds {
     let stamp = Stamp { seq: position.seq, epoch: begun.stamp.epoch };
-    Grounds { key, stamp, incarnation: Some(position.incarnation) }
+    Grounds { key, stamp, incarnation: Some(position.incarnation), asked }
 }

@@ -3,6 +3,7 @@
 //! The order of the steps is told by [`fetch`](mod@crate::fetch); no step calls the next one's business.
 
 mod outcome;
+mod recent;
 mod state;
 mod attest;
 mod follow;
@@ -12,8 +13,8 @@ mod refresh;
 mod change;
 
 pub use self::change::Before;
-pub use self::outcome::{Absence, Fetched, Probe, Synced};
+pub use self::outcome::{Absence, Failing, Fetched, Probe, Synced};
 pub use self::refresh::Refreshing;
 pub use self::state::Tiers;
 
-pub(crate) use self::outcome::{Followed, Looked, Place, land};
+pub(crate) use self::outcome::{Followed, Looked, Place, fail, land};

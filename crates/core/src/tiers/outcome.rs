@@ -8,6 +8,7 @@ use crate::flight::{Follower, Lead};
 use crate::key::Key;
 use crate::l2::Incarnation;
 use crate::seek::Origin;
+use crate::time::Moment;
 
 /// What L1 had.
 #[derive(Debug)]
@@ -62,12 +63,25 @@ impl Absence {
 pub enum Fetched<V, O: Origin<V>> {
     /// With an entry.
     Cached(Arc<Entry<V>>, Tier),
-    /// With an entry that is stale, since the origin failed another request for the same.
-    Fallback(Arc<Entry<V>>),
+    /// With an entry that is stale, in the place of an origin that was not asked for this request.
+    Fallback(Arc<Entry<V>>, Failing),
+    /// Not at all: another request has asked the origin, and this one waits no longer for the answer.
+    TimedOut,
     /// By the origin, because of this.
     Origin(O::Reply, Absence),
     /// Not yet: the request's key is made otherwise than it thought. The origin was not asked.
     LookAgain(O),
+}
+
+/// Why a stale entry stands in for the origin, which another request has asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// It has failed that one, for which this one had waited.
+    Now,
+    /// It has failed that one less than a second ago.
+    Lately,
+    /// It takes its time.
+    Slow,
 }
 
 /// What a fill rests on.
@@ -78,6 +92,15 @@ pub(crate) struct Grounds {
     pub(super) stamp: Stamp,
     /// Without one, the fill is not offered to L2.
     pub(super) incarnation: Option<Incarnation>,
+    /// A moment before the origin was asked; the clock's start where that is not known.
+    pub(super) asked: Moment,
+}
+
+/// Whether a fill has left anything behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    Something,
+    Nothing,
 }
 
 /// What L2 says of an entry that is held in memory.
@@ -99,6 +122,8 @@ pub(crate) enum Place<V> {
 pub(crate) enum Followed<V> {
     Shared(Arc<Entry<V>>),
     Failed(Arc<Entry<V>>),
+    Slow(Arc<Entry<V>>),
+    TimedOut,
     Again,
     LookAgain,
     Alone,
@@ -112,5 +137,11 @@ pub(crate) enum Looked<V> {
 pub(crate) fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
     if let Some(lead) = lead {
         lead.land(Arc::clone(entry));
+    }
+}
+
+pub(crate) fn fail<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
+    if let Some(lead) = lead {
+        lead.failed(Arc::clone(entry));
     }
 }

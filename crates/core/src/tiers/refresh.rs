@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::outcome::Looked;
+use super::fill::RETRY;
+use super::outcome::{Filled, Looked};
 use super::state::Tiers;
 use crate::coherence::Begun;
 use crate::entry::{Assurance, Entry, Stored};
-use crate::event::{Event, Recorder, Refresh};
+use crate::event::{Event, Refresh};
 use crate::flight::{Joined, Lead, Takeoff};
 use crate::key::Key;
 use crate::seek::{Filling, Origin, Seeker, Sharing};
@@ -25,15 +26,18 @@ pub struct Refreshing<V> {
 }
 
 impl<V: Stored> Tiers<V> {
-    /// The lead of a flight for an entry that is being served already, unless one is under way. To be given to
-    /// [`refresh`](Self::refresh).
+    /// The lead of a flight for an entry that is being served already, unless one is under way, or has come to nothing less
+    /// than a second ago. To be given to [`refresh`](Self::refresh).
     #[must_use]
     pub fn lead_refresh<S: Seeker<V>>(&self, seeker: &S, entry: &Entry<V>) -> Option<Refreshing<V>> {
         let key = entry.key;
         // Whoever asks by itself refreshes for all: nobody waits for a refresh, and one is enough.
         let flights = if seeker.sharing() == Sharing::Nested { &self.nested } else { &self.flights };
-        let begun = self.begin(key);
-        let now = Takeoff { stamp: begun.stamp, at: self.now(), assurance: Assurance::Bounded };
+        let (begun, at) = (self.begin(key), self.now());
+        if self.tried.get(key, at).is_some() {
+            return None;
+        }
+        let now = Takeoff { stamp: begun.stamp, at, assurance: Assurance::Bounded };
         match flights.join(key, now, |_| true) {
             Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
             Joined::Follow(_) => None,
@@ -49,10 +53,10 @@ impl<V: Stored> Tiers<V> {
     /// origin replies is dropped once it is stored. Ends by itself: an origin that hangs is given up after `max_fill`.
     ///
     /// # Cancel safety
-    /// When dropped, the flight is over and the next request begins another.
+    /// When dropped, the flight is over and the next request after a second begins another.
     pub async fn refresh<O: Origin<V>>(&self, refreshing: Refreshing<V>, entry: Arc<Entry<V>>, origin: O) {
         let Refreshing { lead, key, begun } = refreshing;
-        let mut ending = Ending { recorder: &self.instance.recorder, refresh: Refresh::Abandoned };
+        let mut ending = Ending { tiers: self, key, refresh: Refresh::Abandoned };
         let replaces = |found: &Entry<V>, now| replaces(found, &entry, now);
         let (usable, grounds) = match self.look_for(&entry.canonical, key, begun, replaces).await {
             Looked::Found(found, ..) if replaces(&found, self.now()) => {
@@ -69,8 +73,13 @@ impl<V: Stored> Tiers<V> {
             return;
         };
         drop(reply);
-        ending.refresh = Refresh::by(&filling);
-        self.fill(Some(lead), grounds, usable, filling).await;
+        let filling = self.arrived(Some(&lead), filling).await;
+        let refresh = Refresh::by(&filling);
+        match (self.fill(Some(lead), grounds, usable, filling).await, refresh) {
+            // Its body has broken off.
+            (Filled::Nothing, Refresh::Origin) => {}
+            _ => ending.refresh = refresh,
+        }
     }
 
     /// Fetches an entry anew on a task of its own, unless that is under way.
@@ -97,21 +106,26 @@ impl Refresh {
     fn by<V>(filling: &Filling<V>) -> Self {
         match filling {
             Filling::Storable(_) | Filling::Complete(_) => Self::Origin,
-            Filling::Failed(_) => Self::Failed,
+            Filling::Failed(..) | Filling::Lost | Filling::Late(..) => Self::Failed,
             Filling::Unstorable | Filling::LookAgain => Self::Unstorable,
         }
     }
 }
 
-/// Counts a refresh when it ends, however it does.
-struct Ending<'a> {
-    recorder: &'a Recorder,
+/// Counts a refresh when it ends, however it does, and keeps the next one off for a while if it has come to nothing.
+struct Ending<'a, V: Stored> {
+    tiers: &'a Tiers<V>,
+    key: Key,
     refresh: Refresh,
 }
 
-impl Drop for Ending<'_> {
+impl<V: Stored> Drop for Ending<'_, V> {
     fn drop(&mut self) {
-        self.recorder.observe(&Event::Refreshed(self.refresh));
+        let Self { tiers, key, refresh } = self;
+        if !matches!(refresh, Refresh::Origin | Refresh::Elsewhere) {
+            tiers.tried.note(*key, tiers.now().after(RETRY), ());
+        }
+        tiers.instance.recorder.observe(&Event::Refreshed(*refresh));
     }
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::{Absence, Grounds, Place, Synced};
+use super::recent::Recent;
 use crate::coherence::{Begun, Serves};
-use crate::entry::{Entry, Stored};
+use crate::entry::{Entry, Stamp, Stored};
 use crate::event::Event;
 use crate::flight::{Flights, Joined, Takeoff};
-use crate::instance::Instance;
+use crate::instance::{Instance, Settings};
 use crate::key::Key;
 use crate::l1::{L1, L1Settings};
 use crate::seek::{Seeker, Sharing};
@@ -20,6 +21,12 @@ pub struct Tiers<V> {
     pub(super) l1: L1<V>,
     pub(super) flights: Flights<Arc<Entry<V>>>,
     pub(super) nested: Flights<Arc<Entry<V>>>,
+    /// The origin has failed lately, and there is something stale in its place.
+    pub(super) failed: Recent<()>,
+    /// A refresh has come to nothing lately.
+    pub(super) tried: Recent<()>,
+    /// The answer was not to be stored, as of this stamp: those who ask for the next one need not wait for each other.
+    pub(super) unstorable: Recent<Stamp>,
 }
 
 impl<V: Stored> Tiers<V> {
@@ -29,7 +36,9 @@ impl<V: Stored> Tiers<V> {
         let recorder = Arc::clone(&instance.recorder);
         let l1 = L1::new(l1, move || recorder.observe(&Event::Evicted));
         let flights = || Flights::with_limits(instance.settings.flights);
-        Self { l1, flights: flights(), nested: flights(), instance }
+        let (flights, nested) = (flights(), flights());
+        let (failed, tried, unstorable) = (Recent::new(), Recent::new(), Recent::new());
+        Self { instance, l1, flights, nested, failed, tried, unstorable }
     }
 
     /// The instance.
@@ -85,7 +94,7 @@ impl<V: Stored> Tiers<V> {
             self.l1.remove(&key);
             return Err(Absence::Stale);
         }
-        match self.instance.shard(key).coherence.serves(&entry, now) {
+        match self.serves(&entry, now) {
             Serves::Synced => Ok((entry, Synced::Yes)),
             Serves::Unsynced => Ok((entry, Synced::No)),
             Serves::Lapsed => Err(Absence::Lapsed),
@@ -99,8 +108,31 @@ impl<V: Stored> Tiers<V> {
     /// Whether an entry that was found earlier has not been invalidated since, as far as the instance knows.
     #[must_use]
     pub fn is_valid(&self, entry: &Entry<V>) -> bool {
-        let serves = self.instance.shard(entry.key).coherence.serves(entry, self.now());
-        matches!(serves, Serves::Synced | Serves::Unsynced)
+        matches!(self.serves(entry, self.now()), Serves::Synced | Serves::Unsynced)
+    }
+
+    #[inline]
+    fn serves(&self, entry: &Entry<V>, now: Moment) -> Serves {
+        match self.instance.shard(entry.key).coherence.serves(entry, now) {
+            Serves::Lapsed if self.is_bridged(entry, now) => Serves::Unsynced,
+            serves => serves,
+        }
+    }
+
+    /// Whether an entry may be served though the instance has lost touch with L2: the origin was asked for it after that, and
+    /// so lately that it is no older than what the lease and its grace allow in any case.
+    #[cold]
+    fn is_bridged(&self, entry: &Entry<V>, now: Moment) -> bool {
+        let Settings { coherence, micro_cache, .. } = &self.instance.settings;
+        let bridge = coherence.lease.saturating_add(coherence.partition_grace).min(*micro_cache);
+        entry.asked >= self.instance.shard(entry.key).coherence.served_until()
+            && now < entry.asked.after(bridge)
+            && self.is_intact(entry)
+    }
+
+    /// Whether the origin has failed lately where this entry could stand in for it.
+    pub(crate) fn is_failing(&self, entry: &Entry<V>) -> bool {
+        self.failed.get(entry.key, self.now()).is_some()
     }
 
     /// The same without a lease: an entry that L2 has just vouched for needs none.
@@ -116,10 +148,14 @@ impl<V: Stored> Tiers<V> {
         };
         let (at, assurance) = (self.now(), seeker.assurance());
         let now = Takeoff { stamp: begun.stamp, at, assurance };
-        let joined = flights.join(key, now, |began| {
-            began.stamp.epoch == begun.stamp.epoch
-                || self.instance.shard(key).coherence.admits(began.stamp, seeker.idents().as_slice())
-        });
+        let holds = |stamp: Stamp| {
+            stamp.epoch == begun.stamp.epoch
+                || self.instance.shard(key).coherence.admits(stamp, seeker.idents().as_slice())
+        };
+        if self.unstorable.get(key, at).is_some_and(holds) {
+            return Place::Ahead(None);
+        }
+        let joined = flights.join(key, now, |began| holds(began.stamp));
         match joined {
             Joined::Lead(lead) => Place::Ahead(Some(lead)),
             Joined::Follow(follower) => Place::Follow(follower),
@@ -133,6 +169,7 @@ impl<V: Stored> Tiers<V> {
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
     pub(super) fn keep(&self, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
+        self.unstorable.forget(entry.key);
         if self.is_intact(&entry) && !self.l1.insert(entry.key, Arc::clone(&entry)) {
             self.instance.recorder.observe(&Event::NotStored("l1-entry-too-large"));
         }
@@ -141,7 +178,8 @@ impl<V: Stored> Tiers<V> {
 
     /// What a fill rests on when L2 has told nothing: what has been applied here.
     pub(crate) fn local_grounds(&self, key: Key, begun: Begun) -> Grounds {
-        Grounds { key, stamp: begun.stamp, incarnation: self.instance.shard(key).coherence.incarnation() }
+        let incarnation = self.instance.shard(key).coherence.incarnation();
+        Grounds { key, stamp: begun.stamp, incarnation, asked: self.now() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! For how long another instance may serve what has been invalidated, whatever is lost.
 
+use forebay_core::instance::Settings;
 use forebay_core::l2::L2Error;
 use forebay_testkit::memory::Op;
 
@@ -218,4 +219,68 @@ async fn what_is_invalidated_again_while_the_log_is_being_read_does_not_hide_the
     until_silent(&world, &b).await;
     assert!(world.now().since(start) <= LEASE);
     assert_eq!(b.get("x").await.0, 2);
+}
+
+/// A node that has lost touch for longer than its lease, and has no grace, with an `x` that it has fetched since.
+async fn cut_off_with_a_new_x(world: &World, change: impl FnOnce(&mut Settings)) -> Node {
+    let node = world
+        .node_with(|settings| {
+            settings.coherence.partition_grace = std::time::Duration::ZERO;
+            change(settings);
+        })
+        .await;
+    node.l2.disconnect_bus();
+    node.l2.fail_all(L2Error::Unavailable("a partition".into()));
+    pass(2 * LEASE).await;
+    node.get("x").await;
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_fetched_while_cut_off_is_served_for_a_second_and_no_longer_than_the_lease_allows() {
+    let world = World::new();
+    let b = cut_off_with_a_new_x(&world, |_| {}).await;
+    let a = world.node().await;
+    a.write("x").await.unwrap();
+    let written = world.now();
+    let mut calls = world.origin.calls("x");
+    let mut hits = 0;
+    for _ in 0..500 {
+        match b.get("x").await {
+            (0, from) => {
+                assert_eq!(from, From::Unsynced);
+                assert!(world.now().since(written) <= SECOND);
+            }
+            (_, From::Unsynced) => hits += 1,
+            (_, _) => calls += 1,
+        }
+        pass(9 * MS).await;
+    }
+    assert_eq!(world.origin.calls("x"), calls);
+    assert!(hits > 300 && calls < 8, "{hits} {calls}: one call a second");
+    b.invalidate("x").await.unwrap_err();
+    assert_eq!(b.peek("x"), None, "its own invalidations hold at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_served_while_cut_off_that_was_fetched_before_or_where_it_is_turned_off() {
+    let world = World::new();
+    let b = cut_off_with_a_new_x(&world, |settings| settings.micro_cache = std::time::Duration::ZERO).await;
+    assert_eq!(b.peek("x"), None);
+    let c = world.node_with(|settings| settings.coherence.partition_grace = std::time::Duration::ZERO).await;
+    c.l2.disconnect_bus();
+    c.l2.fail_all(L2Error::Unavailable("a partition".into()));
+    pass(LEASE - 500 * MS).await;
+    c.get("x").await;
+    until_silent(&world, &c).await;
+    assert_eq!(c.peek("x"), None, "it was fetched less than a second ago, and before that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_lease_makes_for_a_short_bridge() {
+    let world = World::new();
+    let b = cut_off_with_a_new_x(&world, |settings| settings.coherence.lease = 100 * MS).await;
+    assert_eq!(b.peek("x"), Some((0, From::Unsynced)));
+    pass(100 * MS).await;
+    assert_eq!(b.peek("x"), None);
 }

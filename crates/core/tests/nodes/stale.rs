@@ -68,14 +68,17 @@ async fn a_miss_during_a_refresh_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_fails_or_panics_is_begun_again_by_the_next_request() {
+async fn a_refresh_that_fails_or_panics_is_begun_again_after_a_second_and_not_before() {
     for conduct in [Conduct::Fails, Conduct::Panics] {
         let world = World::new();
         let [a, _] = two_that_hold_stale_x(&world, Usage::Refresh).await;
         let failing = a.with(by(conduct, Usage::Refresh));
         for calls in 2..5 {
-            assert_eq!(failing.get("x").await, (0, From::Refreshing));
+            for _ in 0..10 {
+                assert_eq!(failing.get("x").await, (0, From::Refreshing));
+            }
             assert_eq!(world.origin.calls("x"), calls, "{conduct:?}");
+            pass(SECOND).await;
         }
         let version = world.origin.write("x");
         a.get("x").await;
@@ -491,4 +494,24 @@ async fn without_a_basis_it_would_be() {
         [Place::BothTiers, Place::L1].map(|place| (point, place, Bus::Held, Issuer::Another))
     });
     assert_eq!(seen, expected.collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_has_failed_is_not_asked_for_a_second_by_those_who_have_something_stale() {
+    let world = World::new();
+    let [a, _] = two_that_hold_stale_x(&world, Usage::Ask).await;
+    let failing = by(Conduct::Fails, Usage::Ask);
+    let content = a.with(Manners { failed: Settles::ForStale, ..failing });
+    for calls in 2..5 {
+        for _ in 0..10 {
+            assert_eq!(content.get("x").await, (0, From::Fallback));
+        }
+        assert_eq!(world.origin.calls("x"), calls);
+        pass(SECOND).await;
+    }
+    assert_eq!(content.get("x").await, (0, From::Fallback));
+    assert_eq!(a.with(failing).get("x").await, (0, From::Failed), "who does not settle asks");
+    assert_eq!(world.origin.calls("x"), 6);
+    a.write("x").await.unwrap();
+    assert_eq!(content.get("x").await, (0, From::Failed), "what is invalidated stands in for nothing");
 }

@@ -238,7 +238,8 @@ impl Node {
             Fetched::Cached(entry, Tier::L2) => (entry.value.version, From::L2),
             Fetched::Cached(entry, Tier::Flight) => (entry.value.version, From::Flight),
             Fetched::Cached(entry, _) => (entry.value.version, From::L1),
-            Fetched::Fallback(entry) => (entry.value.version, From::Fallback),
+            Fetched::Fallback(entry, _) => (entry.value.version, From::Fallback),
+            Fetched::TimedOut => unreachable!("these requests wait for as long as the instance says"),
             Fetched::Origin(got, _) => got,
             Fetched::LookAgain(_) => unreachable!("this origin never says so"),
         }

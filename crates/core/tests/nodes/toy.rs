@@ -179,9 +179,9 @@ impl Origin<Toy> for Call {
             (Conduct::Fails, Some(usable)) => {
                 let settles = self.ask.manners.failed == Settles::ForStale;
                 let from = if settles { From::Fallback } else { From::Failed };
-                ((usable.value.version, from), Filling::Failed(usable))
+                ((usable.value.version, from), Filling::Failed(usable, Moment::NEVER))
             }
-            (Conduct::Fails, None) => ((0, From::Failed), Filling::Unstorable),
+            (Conduct::Fails, None) => ((0, From::Failed), Filling::Lost),
             (Conduct::Answers, _) | (_, None) => ((version, From::Origin), self.fills(version, None)),
             (conduct, Some(usable)) => {
                 let basis = (conduct != Conduct::ConfirmsWithoutBasis).then_some(usable.stamp);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::Entry;
-use forebay_core::tiers::Absence;
+use forebay_core::tiers::{Absence, Failing};
 use forebay_policy::facts::Fact;
 use forebay_policy::fields::strip_surrogate_fields;
 use forebay_policy::reuse::{Failure, Forward};
@@ -30,6 +30,10 @@ pub(super) struct Note {
 
 /// What Cache-Status says of the most frequent answer.
 pub(super) const L1_HIT: &str = "l1";
+
+/// And of stale ones in the place of the origin's.
+const FAILED: &str = "stale-if-error";
+const SLOW: &str = "origin-slow";
 
 thread_local! {
     static MADE: RefCell<Memo> = const { Memo::new() };
@@ -121,22 +125,53 @@ pub(super) fn instead<B: Body>(
         Failure::Status(status) => Some(status.as_u16()),
         _ => None,
     };
-    fallen_back(wanted, entry, Forwarded { status, ..Forwarded::because(reason) })
+    let outcome = Outcome::Forwarded(Forwarded { status, ..Forwarded::because(reason) });
+    stand_in(wanted, entry, outcome, FAILED)
 }
 
 /// The same, where another request has asked the origin.
-pub(super) fn instead_of_another<B: Body>(wanted: &Wanted, entry: &Entry<Kept>) -> Response<ResponseBody<B>> {
-    let forwarded = Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(Forward::Stale) };
-    fallen_back(wanted, entry, forwarded)
-}
-
-fn fallen_back<B: Body>(
+pub(super) fn instead_of_another<B: Body>(
     wanted: &Wanted,
     entry: &Entry<Kept>,
-    forwarded: Forwarded,
+    failing: Failing,
 ) -> Response<ResponseBody<B>> {
-    let outcome = Outcome::Forwarded(forwarded);
-    respond(&wanted.hub, entry, wanted.as_client(), outcome, "stale-if-error", entry.age(wanted.hub.now()))
+    let collapsed = Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(Forward::Stale) };
+    let (outcome, detail) = match failing {
+        Failing::Now => (Outcome::Forwarded(collapsed), FAILED),
+        Failing::Slow => (Outcome::Forwarded(collapsed), SLOW),
+        Failing::Lately => (Outcome::Hit, FAILED),
+    };
+    stand_in(wanted, entry, outcome, detail)
+}
+
+/// The same, for an origin that takes its time.
+pub(super) fn instead_of_slow<B: Body>(
+    wanted: &Wanted,
+    entry: &Entry<Kept>,
+    reason: Forward,
+) -> Response<ResponseBody<B>> {
+    stand_in(wanted, entry, Outcome::Forwarded(Forwarded::because(reason)), SLOW)
+}
+
+fn stand_in<B: Body>(
+    wanted: &Wanted,
+    entry: &Entry<Kept>,
+    outcome: Outcome,
+    detail: &'static str,
+) -> Response<ResponseBody<B>> {
+    respond(&wanted.hub, entry, wanted.as_client(), outcome, detail, entry.age(wanted.hub.now()))
+}
+
+/// What a client gets whose route does not let it wait any longer, and there is nothing stale that it may have.
+pub(super) fn timed_out<B: Body>(wanted: &Wanted, forwarded: Forwarded) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::stored(Bytes::new()));
+    // RFC 9110, 15.6.5: the handler is to this layer what an upstream server is to a gateway.
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    if let Some(name) = &wanted.hub.name {
+        let (outcome, detail) = (Outcome::Forwarded(forwarded), Some("origin-timeout"));
+        CacheStatus { name, outcome, ttl: None, detail }.append_to(response.headers_mut());
+    }
+    response
 }
 
 /// What a client gets that wants a stored response or nothing, and there is none.

@@ -20,7 +20,7 @@ use http_body::Body;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::answer::{L1_HIT, Note, absence_str, forward, instead_of_another, passed, respond};
+use super::answer::{L1_HIT, Note, absence_str, forward, instead_of_another, passed, respond, timed_out};
 use super::ask::Ask;
 use super::asked::Asked;
 use super::body::ResponseBody;
@@ -204,7 +204,11 @@ where
             wanted.route.meters.miss(absence_str(absence));
             answer
         }
-        Fetched::Fallback(entry) => Ok(instead_of_another(&wanted, &entry)),
+        Fetched::Fallback(entry, failing) => Ok(instead_of_another(&wanted, &entry, failing)),
+        Fetched::TimedOut => {
+            let collapsed = Forwarded::because(forward(wanted.absence));
+            Ok(timed_out(&wanted, Forwarded { collapsed: Collapsed::Yes, ..collapsed }))
+        }
         Fetched::Cached(entry, tier) => {
             wanted.route.meters.hit(tier, true);
             let now = hub.now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use forebay_core::entry::{Early, Entry};
-use forebay_core::seek::Sharing;
+use forebay_core::seek::{Filling, Sharing};
 use forebay_core::tag::Idents;
 use forebay_core::time::Moment;
 use forebay_policy::age::{Times, initial_age};
@@ -14,7 +14,7 @@ use forebay_policy::fields::{strip_hop_by_hop, strip_set_cookie};
 use forebay_policy::freshness::Granted;
 use forebay_policy::groups::{groups, tags};
 use forebay_policy::range::ContentRange;
-use forebay_policy::reuse::{Failure, Fallback, Forward, Lookup, on_failure};
+use forebay_policy::reuse::{Failure, Fallback, Forward, Lookup, on_failure, stand_in};
 use forebay_policy::storable::{Exchange, Lifetime, Storability, storability};
 use forebay_policy::target::Target;
 use forebay_policy::update::{conditions, has_validator};
@@ -114,6 +114,18 @@ impl Judge {
         let permitted = self.permits(entry, failure, self.wanted.client.as_ref());
         // It may have been invalidated while the origin failed.
         (permitted && self.wanted.hub.tiers.is_valid(entry)).then(|| Arc::clone(entry))
+    }
+
+    /// What those who wait for this request, or ask next, have of such a failure.
+    pub(super) fn failed(&self, stale: Arc<Entry<Kept>>, failure: Failure) -> Filling<Kept> {
+        let window = whole(&stale).and_then(|kept| stand_in(&kept.lifetime.windows, failure));
+        match window {
+            Some(window) if self.fallback_is_shared(&stale, failure) => {
+                let until = stale.born.after(stale.fresh_for().saturating_add(window));
+                Filling::Failed(stale, until)
+            }
+            _ => Filling::Lost,
+        }
     }
 
     /// Whether those who wait for this request may settle for that too: not for what its client alone has permitted.

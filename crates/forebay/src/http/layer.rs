@@ -99,6 +99,16 @@ impl RouteLayer {
         self.with(|options| options.negative_ttl(ttl))
     }
 
+    /// See [`Upkeep::soft_timeout`](crate::Upkeep::soft_timeout).
+    pub fn soft_timeout(self, timeout: impl IntoDuration) -> Self {
+        self.with(|options| options.soft_timeout(timeout))
+    }
+
+    /// See [`Upkeep::hard_timeout`](crate::Upkeep::hard_timeout).
+    pub fn hard_timeout(self, timeout: impl IntoDuration) -> Self {
+        self.with(|options| options.hard_timeout(timeout))
+    }
+
     /// See [`RouteOptions::tags`].
     pub fn tags<T: AsRef<str>>(self, tags: impl IntoIterator<Item = T>) -> Self {
         self.with(|options| options.tags(tags))

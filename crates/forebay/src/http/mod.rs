@@ -16,6 +16,7 @@ mod plan;
 mod judge;
 mod freshen;
 mod verdict;
+mod patience;
 mod change;
 mod ask;
 mod exchange;

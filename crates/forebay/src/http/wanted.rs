@@ -1,6 +1,7 @@
 //! What a request is looking for, as the tiers see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_core::entry::{Assurance, Entry};
 use forebay_core::seek::{Seeker, Sharing, Usage, Variant};
@@ -107,6 +108,10 @@ impl Seeker<Kept> for Wanted {
         // A URL that cannot be named cannot be invalidated by name either.
         let namespace = || Idents::new(&self.hub.tiers.instance().settings().secrets);
         self.url_idents().unwrap_or_else(|_| namespace())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.route.upkeep.timeouts().1
     }
 
     fn sharing(&self) -> Sharing {

@@ -30,6 +30,7 @@ mod responses;
 mod seen;
 mod shared;
 mod strict;
+mod timeouts;
 mod upkeep;
 mod users;
 mod validation;

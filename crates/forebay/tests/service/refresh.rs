@@ -57,7 +57,7 @@ async fn behind_the_window_the_origin_is_asked_first() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_or_panics_leaves_the_stale_answer_and_the_next_request_tries_again() {
+async fn a_refresh_that_fails_or_panics_leaves_the_stale_answer_and_is_tried_again_after_a_second() {
     for deed in [|| Deed::Fail, || Deed::Panic, || Deed::Answer(answer(500, &[], "broken"))] {
         let shop = Shop::origin_profile().await;
         shop.origin.says(200, SWR, "old");
@@ -68,6 +68,9 @@ async fn a_refresh_that_fails_or_panics_leaves_the_stale_answer_and_the_next_req
             let reply = shop.get("/a", &[]).await;
             assert_eq!((reply.status.as_u16(), reply.text()), (200, "old"));
             assert_eq!(shop.origin.calls(), calls);
+            shop.get("/a", &[]).await;
+            assert_eq!(shop.origin.calls(), calls, "not yet");
+            shop.pass(1);
         }
         shop.origin.says(200, SWR, "new");
         shop.get("/a", &[]).await;
@@ -88,6 +91,7 @@ async fn a_refresh_that_hangs_is_given_up_and_tried_again() {
     assert_eq!(shop.origin.calls(), 2);
     tokio::time::advance(Duration::from_secs(61)).await;
     settle().await;
+    shop.pass(1);
     shop.origin.says(200, SWR, "new");
     assert_eq!(shop.get("/a", &[]).await.text(), "old");
     assert_eq!(shop.get("/a", &[]).await.text(), "new");
@@ -108,6 +112,7 @@ async fn a_refresh_whose_body_hangs_is_given_up() {
     assert_eq!(shop.get("/a", &[]).await.text(), "old");
     tokio::time::advance(Duration::from_secs(61)).await;
     settle().await;
+    shop.pass(1);
     shop.origin.says(200, SWR, "new");
     shop.get("/a", &[]).await;
     assert_eq!(shop.get("/a", &[]).await.text(), "new");
