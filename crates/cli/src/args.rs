@@ -139,6 +139,9 @@ pub(crate) struct Serve {
     /// How long the origin may take to begin its answer, once it has the request [default: 60s]
     #[arg(long, env = "FOREBAY_ORIGIN_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     origin_timeout: Option<String>,
+    /// How long the origin may take before a stale response is given where that is permitted; the call goes on [default: no limit]
+    #[arg(long, env = "FOREBAY_SOFT_TIMEOUT", value_name = "TIME", hide_env_values = true)]
+    soft_timeout: Option<String>,
     /// How long an idle connection to the origin is kept [default: 1s]
     ///
     /// Keep it below the time after which the origin closes its own: no request is sent twice, so one that meets a closing

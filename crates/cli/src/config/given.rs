@@ -129,6 +129,9 @@ fn upkeep(given: &Given<'_>) -> Result<Upkeep, ConfigError> {
     if let Some(ttl) = given.parsed("negative-ttl", value::negative_ttl)? {
         upkeep = upkeep.negative_ttl(ttl);
     }
+    if let Some(timeout) = given.parsed("soft-timeout", value::soft_timeout)? {
+        upkeep = upkeep.soft_timeout(timeout);
+    }
     Ok(upkeep)
 }
 

@@ -182,6 +182,11 @@ pub(super) fn negative_ttl(text: &str) -> Parsed<Duration> {
     parsed.ok_or_else(|| "a time such as 10s or 1m is accepted, from 1ms to 1m".into())
 }
 
+pub(super) fn soft_timeout(text: &str) -> Parsed<Duration> {
+    let parsed = positive(text).ok().filter(|duration| *duration <= Duration::from_secs(600));
+    parsed.ok_or_else(|| "a time such as 200ms or 2s is accepted, from 1ms to 10m".into())
+}
+
 pub(super) fn refresh_ahead(text: &str) -> Parsed<f64> {
     number(text, 0.01..=1.0).ok_or_else(|| "a number from 0.01 to 1 is accepted, as in 0.8".into())
 }

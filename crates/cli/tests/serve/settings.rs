@@ -45,6 +45,7 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
         ("--header-read-timeout", "0s", positive),
         ("--idle-timeout", "0s", positive),
         ("--origin-timeout", "-1s", positive),
+        ("--soft-timeout", "1h", "a time such as 200ms or 2s is accepted, from 1ms to 10m"),
         ("--origin-idle-timeout", "x", time),
         ("--drain-timeout", "1000years", time),
         ("--admin-listen", "here", address),
@@ -155,7 +156,8 @@ async fn a_wrong_file_is_one_line_that_names_it() {
                  redis-certificate-file, redis-key-file, redis-timeout, namespace, secret-file, l2-compression, profile, l1-bytes, lease, \
                  partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, set-cookie, \
                  store-request-errors, targeted, read-your-writes, trusted-proxies, cache-status, max-body, max-header-bytes, \
-                 header-read-timeout, idle-timeout, origin-timeout, origin-idle-timeout, drain-timeout, admin-listen, \
+                 header-read-timeout, idle-timeout, origin-timeout, soft-timeout, origin-idle-timeout, \
+                 drain-timeout, admin-listen, \
                  admin-token-file, log";
     let time = "a time such as 500ms, 2s, 5m or 1h is accepted, at most 365days";
     let cases = [
