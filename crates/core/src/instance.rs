@@ -36,7 +36,7 @@ pub struct Settings {
     /// 10 s.
     pub hit_for_miss: Duration,
     /// How long L1 serves what it is filled with while the instance has lost touch with L2, and is past the lease and its grace.
-    /// Default 1 s; in no case longer than lease and grace together.
+    /// Default 1 s; in no case longer than the grace.
     pub micro_cache: Duration,
     /// How long a fill may take from its lookup to its last byte. Default 60 s, and no longer than L2 permits.
     pub max_fill: Duration,

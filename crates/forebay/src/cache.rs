@@ -547,7 +547,7 @@ impl CacheBuilder {
 
     /// How long an answer is served from L1 that was fetched while Redis could not be reached for longer than lease and grace,
     /// counted from when the origin was asked: it keeps a busy page from asking the origin for each request. At most a
-    /// second, the default, and never longer than lease and grace together; zero for not at all.
+    /// second, the default, and never longer than the grace; zero for not at all.
     pub fn micro_cache(mut self, time: Duration) -> Self {
         self.micro_cache = Some(time);
         self

@@ -124,7 +124,7 @@ impl<V: Stored> Tiers<V> {
     #[cold]
     fn is_bridged(&self, entry: &Entry<V>, now: Moment) -> bool {
         let Settings { coherence, micro_cache, .. } = &self.instance.settings;
-        let bridge = coherence.lease.saturating_add(coherence.partition_grace).min(*micro_cache);
+        let bridge = coherence.partition_grace.min(*micro_cache);
         entry.asked >= self.instance.shard(entry.key).coherence.served_until()
             && now < entry.asked.after(bridge)
             && self.is_intact(entry)

@@ -225,7 +225,7 @@ async fn what_is_invalidated_again_while_the_log_is_being_read_does_not_hide_the
 async fn cut_off_with_a_new_x(world: &World, change: impl FnOnce(&mut Settings)) -> Node {
     let node = world
         .node_with(|settings| {
-            settings.coherence.partition_grace = std::time::Duration::ZERO;
+            settings.coherence.partition_grace = SECOND;
             change(settings);
         })
         .await;
@@ -277,9 +277,9 @@ async fn nothing_is_served_while_cut_off_that_was_fetched_before_or_where_it_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_lease_makes_for_a_short_bridge() {
+async fn a_short_grace_makes_for_a_short_bridge() {
     let world = World::new();
-    let b = cut_off_with_a_new_x(&world, |settings| settings.coherence.lease = 100 * MS).await;
+    let b = cut_off_with_a_new_x(&world, |settings| settings.coherence.partition_grace = 100 * MS).await;
     assert_eq!(b.peek("x"), Some((0, From::Unsynced)));
     pass(100 * MS).await;
     assert_eq!(b.peek("x"), None);
