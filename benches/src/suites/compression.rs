@@ -64,10 +64,10 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
 }
 
 fn methods() -> Vec<(&'static str, Compression)> {
-    let mut all = vec![("none", Compression::none()), ("lz4", Compression::lz4())];
+    let all = [("none", Compression::none()), ("lz4", Compression::lz4())].into_iter();
     #[cfg(feature = "zstd")]
-    all.extend([("zstd-1", Compression::zstd(1)), ("zstd-3", Compression::zstd(3))]);
-    all
+    let all = all.chain([("zstd-1", Compression::zstd(1)), ("zstd-3", Compression::zstd(3))]);
+    all.collect()
 }
 
 fn store(method: &str, body: Bytes, compression: Compression) -> Contestant {
@@ -183,9 +183,9 @@ fn html(len: usize) -> Bytes {
     let (mut text, mut random) = (String::from("<!doctype html><html><body>"), Random(2));
     while text.len() < len {
         let (id, title, words) = (random.below(1 << 20), random.words(), random.words());
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<article class=\"card\"><h2><a href=\"/articles/{id}\">{title}</a></h2><p>{words}</p></article>\n"
+            "<article class=\"card\"><h2><a href=\"/articles/{id}\">{title}</a></h2><p>{words}</p></article>"
         );
     }
     text.truncate(len);

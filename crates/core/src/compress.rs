@@ -201,10 +201,10 @@ mod tests {
     }
 
     fn all() -> Vec<Compression> {
-        let mut all = vec![Compression::lz4()];
+        let all = [Compression::lz4()].into_iter();
         #[cfg(feature = "zstd")]
-        all.extend([Compression::zstd(1), Compression::zstd(3), Compression::zstd(i32::MIN)]);
-        all
+        let all = all.chain([1, 3, i32::MIN].map(Compression::zstd));
+        all.collect()
     }
 
     #[test]
