@@ -90,6 +90,30 @@ impl fmt::Display for Key {
     }
 }
 
+/// The field of a canonical key that holds the path: what patterns are compared with.
+pub const PATH: u8 = 2;
+
+/// The path in a canonical key, if there is one.
+pub(crate) fn path(canonical: &[u8]) -> Option<&str> {
+    let mut rest = canonical.strip_prefix(&[VERSION])?;
+    loop {
+        let (tag, after) = rest.split_first()?;
+        let (len, after) = length(after)?;
+        let (bytes, after) = after.split_at_checked(len)?;
+        if *tag == PATH {
+            return std::str::from_utf8(bytes).ok();
+        }
+        rest = after;
+    }
+}
+
+/// A LEB128 length, and what stands behind it.
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let end = bytes.iter().take(3).position(|byte| byte & 0x80 == 0)?;
+    let (digits, rest) = bytes.split_at_checked(end + 1)?;
+    Some((digits.iter().rev().fold(0, |len, digit| len << 7 | usize::from(digit & 0x7f)), rest))
+}
+
 /// Builds a canonical key on the stack: a version, then `tag, length, bytes` for each field.
 ///
 /// Lengths are LEB128 varints, so that common keys stay within one 64-byte BLAKE3 block. Absent fields are left
@@ -354,6 +378,22 @@ mod tests {
             };
             prop_assert_eq!(stream(&a) == stream(&b), a.concat() == b.concat());
         }
+    }
+
+    #[test]
+    fn the_path_is_read_back_wherever_it_stands() {
+        let long = "/x".repeat(200);
+        let mut key = KeyEncoder::new();
+        key.field(1, &[b'h'; 300]).unwrap();
+        key.field_with(7, |sink| sink(b"streamed")).unwrap();
+        assert_eq!(path(key.bytes()), None);
+        key.field(PATH, long.as_bytes()).unwrap();
+        key.field(3, b"q").unwrap();
+        assert_eq!(path(key.bytes()), Some(long.as_str()));
+        for cut in 0..key.bytes().len() {
+            let _ = path(&key.bytes()[..cut]);
+        }
+        assert_eq!(path(b"other"), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! * **Invariant:** [`L2::lookup`] reads the frame, the incarnation and the position in one atomic step.
 //! * **Invariant:** [`L2::store`] refuses a frame whose idents were invalidated after its stamp, whose stamp is below the
 //!   log's floor or above its position, or whose incarnation is gone.
+//! * **Invariant:** it keeps the [`Shape`] of every ident of a pattern that the log holds, at most
+//!   [`MAX_SHAPES`](crate::pattern::MAX_SHAPES) of them; what has to give way to another raises the floor as if it were cut.
 //! * **Invariant:** cutting the log, for whatever reason, raises its floor in the same atomic step.
 //! * **Invariant:** lost metadata (a flush, an eviction, a wrong type) ends the incarnation; it never goes unnoticed.
 //!
@@ -21,6 +23,7 @@ use bytes::Bytes;
 
 use crate::entry::Seq;
 use crate::key::Key;
+use crate::pattern::Shape;
 use crate::tag::Ident;
 
 /// The future of an L2 operation.
@@ -153,6 +156,8 @@ pub struct Scores {
     pub floor: Seq,
     /// For each ident asked for: its last invalidation, where the log has one.
     pub seqs: Vec<Option<Seq>>,
+    /// The shape of every pattern that the log may hold. Who does not know one of them has not asked for all that matters.
+    pub shapes: Vec<Shape>,
 }
 
 /// What an instance learns through the bus.

@@ -8,6 +8,7 @@
 
 pub mod time;
 pub mod key;
+pub mod pattern;
 pub mod tag;
 pub mod entry;
 pub mod l2;

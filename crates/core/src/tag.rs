@@ -26,11 +26,11 @@ use std::fmt;
 use arrayvec::ArrayVec;
 
 use crate::key::Secrets;
+use crate::pattern;
+pub use crate::pattern::MAX_SEGMENTS;
 
 /// The most idents one entry may carry; a response with more is not stored.
 pub const MAX_IDENTS: usize = 64;
-/// The most segments a path may have; a response to a deeper one is not stored.
-pub const MAX_SEGMENTS: usize = 16;
 /// The longest tag, and the longest name of an event, in bytes.
 pub const MAX_TAG_LEN: usize = 256;
 
@@ -41,6 +41,7 @@ const PATH: u8 = 3;
 const PREFIX: u8 = 4;
 const GROUP: u8 = 5;
 const EVENT: u8 = 6;
+// 7 is a pattern's.
 
 /// The hash of something that can be invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,8 @@ pub enum TargetError {
     Deep(String),
     /// A key is neither a path with an optional query nor `authority/path`.
     Key(String),
+    /// Not a pattern of a path.
+    Pattern(String),
     /// An entry would carry more than [`MAX_IDENTS`] idents.
     Many,
 }
@@ -116,6 +119,13 @@ impl fmt::Display for TargetError {
                 write!(
                     f,
                     "key {key:?}: a key is `authority/path?query`, as in `shop.example/articles?page=2`"
+                )
+            }
+            Self::Pattern(pattern) => {
+                write!(
+                    f,
+                    "pattern {pattern:?}: a pattern begins with `/`, has at most {MAX_SEGMENTS} segments, and `*` stands for a \
+                     whole one, `**` for whatever follows, as in `/articles/*/comments` or `/users/*/**`"
                 )
             }
             Self::Many => write!(f, "more than {MAX_IDENTS} idents on one entry"),
@@ -159,6 +169,15 @@ pub struct Path<S>(pub S);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix<S>(pub S);
 
+/// The entries of every path like this one, with any authority and any query: `*` stands for one segment, `**` at the end
+/// for whatever follows, if anything does. `/articles/*/comments` covers `/articles/42/comments`; `/articles/*/**` covers that,
+/// `/articles/42` and all below it.
+///
+/// There may be any number of patterns. Each different *shape*, where the wildcards stand, costs every entry that is checked
+/// after an invalidation a hash; the 65th shape makes older entries be fetched anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern<S>(pub S);
+
 /// Every entry of the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct All;
@@ -194,6 +213,8 @@ pub enum Target {
     Path(String),
     /// See [`Prefix`].
     Prefix(String),
+    /// See [`Pattern`].
+    Pattern(String),
     /// See [`Soft`].
     Soft(Box<Target>),
 }
@@ -219,6 +240,9 @@ impl Target {
                 prefix_ends(prefix)?;
                 Ok(prefix_ident(secrets, prefix.strip_suffix('/').unwrap_or(prefix)))
             }
+            Self::Pattern(pattern) => pattern::ident(secrets, pattern)
+                .map(Ident)
+                .ok_or_else(|| TargetError::Pattern(pattern.chars().take(64).collect())),
             // Soft twice is soft.
             Self::Soft(target) if matches!(**target, Self::Soft(_)) => target.ident(secrets),
             Self::Soft(target) => Ok(target.ident(secrets)?.soft()),
@@ -262,6 +286,12 @@ impl<S: Into<String>> From<Prefix<S>> for Target {
     }
 }
 
+impl<S: Into<String>> From<Pattern<S>> for Target {
+    fn from(Pattern(pattern): Pattern<S>) -> Self {
+        Self::Pattern(pattern.into())
+    }
+}
+
 impl From<All> for Target {
     fn from(_: All) -> Self {
         Self::All
@@ -274,7 +304,7 @@ impl From<All> for Target {
 /// [`Soft`] around any of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name something to invalidate",
-    label = "expected `Tag(..)`, `Event(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `All`, several of them, or `Soft(..)` around them"
+    label = "expected `Tag(..)`, `Event(..)`, `Key(..)`, `Path(..)`, `Prefix(..)`, `Pattern(..)`, `All`, several of them, or `Soft(..)` around them"
 )]
 pub trait Targets {
     /// Appends the targets to `out`.
@@ -533,6 +563,7 @@ mod tests {
         assert!(error(Path("articles").into()).contains("\"articles\""));
         assert!(error(Prefix("/a?b").into()).contains("no `?`"));
         assert!(error(Prefix(deep.as_str()).into()).contains("16 segments"));
+        assert!(error(Pattern("/a*").into()).contains("whole one"));
         assert!(error(Key("nowhere").into()).contains("authority/path"));
         assert!(Idents::new(&secrets).url(&secrets, "h", &deep).is_err());
         assert!(Path("/x".repeat(MAX_SEGMENTS)).idents(&secrets).is_ok());

@@ -146,7 +146,7 @@ impl Cache {
     /// however many entries there are.
     ///
     /// ```
-    /// use forebay::{All, Cache, Event, Path, Prefix, Tag};
+    /// use forebay::{All, Cache, Event, Path, Pattern, Prefix, Tag};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
     /// # let cache = Cache::builder("shop").build().await?;
@@ -154,6 +154,7 @@ impl Cache {
     /// cache.invalidate([Path("/articles"), Path("/feed")]).await?;
     /// cache.invalidate((Prefix("/articles"), Tag("authors"))).await?;
     /// cache.invalidate(Event("deployment.update.42")).await?; // for whoever is `.on(["deployment.update.{id}"])`
+    /// cache.invalidate(Pattern("/articles/*/comments")).await?;
     /// cache.invalidate(All).await?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;

@@ -74,7 +74,7 @@
 //! * [`MustValidate`]: what a request to the origin must not be answered without.
 //! * [`Cached`]: what a handler says about one response.
 //! * [`Upkeep`]: refreshing ahead of time, and what else keeps answers fresh.
-//! * [`Tag`], [`Event`], [`Key`], [`Path`], [`Prefix`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
+//! * [`Tag`], [`Event`], [`Key`], [`Path`], [`Prefix`], [`Pattern`], [`All`]: what can be invalidated, and [`Soft`]: what is to be fetched anew.
 //! * [`Coherence`]: how sure a route's answers have to be.
 //! * [`Policy`]: every choice that HTTP leaves a cache.
 //!
@@ -125,7 +125,7 @@ pub use forebay_core::compress::Compression;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{L2, L2Error, Shards};
-pub use forebay_core::tag::{All, Event, Key, Path, Prefix, Soft, Tag, Target, TargetError, Targets};
+pub use forebay_core::tag::{All, Event, Key, Path, Pattern, Prefix, Soft, Tag, Target, TargetError, Targets};
 pub use forebay_core::time::{Clock, Random, TimeSource};
 #[cfg(feature = "memory")]
 pub use forebay_memory as memory;

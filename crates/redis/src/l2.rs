@@ -12,6 +12,7 @@ use forebay_core::l2::{
     Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Refusal, Roll, Scores,
     Shards, Store, Stored,
 };
+use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
 use fred::clients::Client;
@@ -373,12 +374,16 @@ impl RedisL2 {
         let mut args = self.args();
         args.extend(idents_as_args(idents));
         let reply: Vec<Bytes> = self.call(&scripts::SCORES, &self.reads.client()?, args).await?;
-        let [incarnation, seq, floor, seqs @ ..] = &reply[..] else { return Err(malformed()) };
+        let [incarnation, seq, floor, count, rest @ ..] = &reply[..] else { return Err(malformed()) };
+        let count = usize::try_from(number(count)?).map_err(|_| malformed())?;
+        let (shapes, seqs) = rest.split_at_checked(count).ok_or_else(malformed)?;
+        let shape = |bytes: &Bytes| Shape::from_bytes(bytes[..].try_into().ok()?);
         let score = |text: &Bytes| if text.is_empty() { Ok(None) } else { number(text).map(Some) };
         Ok(Scores {
             position: position(seq, incarnation)?,
             floor: number(floor)?,
             seqs: seqs.iter().map(score).collect::<Result<_, _>>()?,
+            shapes: shapes.iter().map(shape).collect::<Option<_>>().ok_or_else(malformed)?,
         })
     }
 

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `:v` | string | the position: the last sequence number issued, in decimal |
 //! | `:i` | string | the incarnation, 16 bytes |
-//! | `:l` | sorted set | the log: ident (16 bytes), with the number of its last invalidation as score; and the sentinel |
+//! | `:l` | sorted set | the log: ident (16 bytes), with the number of its last invalidation as score; the shapes of patterns, below zero; and the sentinel |
 //! | `:e:<key in hex>` | string, PX | an entry: its stamp, 8 bytes big-endian, then its frame |
 //! | `:c` | channel | one message for each invalidation, see [`decode`] |
 //! | `:sc` | sharded channel | the same, in a cluster |
@@ -51,7 +51,7 @@ pub(crate) const MAX_MESSAGE_IDENTS: usize = 1000;
 pub(crate) const MAX_SEQ: Seq = (1 << 53) - 2;
 
 /// The version of the keys, values and messages; another one is another namespace.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The kind of hash that the digest is: no ident is of it.
 const DIGEST: u8 = 255;
 const MAX_MESSAGE_LEN: usize = 64 << 10;

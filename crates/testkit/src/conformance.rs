@@ -23,12 +23,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::Seq;
-use forebay_core::key::Key;
+use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
     Incarnation, Issued, L2, L2Error, Link, Message, Notice, Notices, Position, Presence, Refusal, Roll,
     Store, Stored,
 };
-use forebay_core::tag::{Ident, MAX_IDENTS};
+use forebay_core::pattern::{MAX_SHAPES, Shape};
+use forebay_core::tag::{Ident, MAX_IDENTS, Pattern, Targets};
 
 /// Runs every case, each over two clients of a namespace of its own. `make` gets the most idents that the namespace's
 /// log may keep.
@@ -73,6 +74,8 @@ pub async fn conformance_but_for_order<L: L2>(make: impl AsyncFn(usize) -> [L; 2
         scores_are_in_the_order_of_the_question
         both_links_see_the_position
         the_roll_knows_who_is_behind_and_tells_them
+        the_shapes_of_patterns_are_told_with_the_scores
+        more_shapes_than_fit_raise_the_floor
     }
     run! { TINY_LOG => a_cut_log_raises_its_floor }
 }
@@ -378,6 +381,41 @@ pub async fn the_roll_knows_who_is_behind_and_tells_them(a: &impl L2, b: &impl L
     }
 }
 
+/// [`L2::scores`] tells the shape of every pattern that was invalidated, hard or soft, once, also when nothing is asked.
+pub async fn the_shapes_of_patterns_are_told_with_the_scores(a: &impl L2, b: &impl L2) {
+    let start = ok(a.open().await);
+    assert!(ok(b.scores(&[]).await).shapes.is_empty(), "nothing was invalidated yet");
+    let [one, two, soft] = [pattern("/a/*"), pattern("/*/b/**"), pattern("/*/*").soft()];
+    let seq = ok(a.invalidate(&[one, two, ident(1)], 0).await).position.seq;
+    ok(a.invalidate(&[pattern("/other/*"), soft], 0).await);
+    let scores = ok(b.scores(&[one, two, ident(1)]).await);
+    assert_eq!(scores.seqs, [Some(seq); 3], "the ident of a pattern is one like any other");
+    let told: HashSet<Shape> = scores.shapes.iter().copied().collect();
+    assert_eq!(told.len(), scores.shapes.len(), "a shape is told once");
+    assert_eq!(told, [one, two, soft].iter().filter_map(|ident| Shape::of_ident(ident.as_bytes())).collect());
+    let log = read_log(b, start.seq).await;
+    assert_eq!(log.len(), 5, "shapes are not in the log");
+}
+
+/// What was invalidated in a shape that had to give way is at or below the floor.
+pub async fn more_shapes_than_fit_raise_the_floor(a: &impl L2, b: &impl L2) {
+    ok(a.open().await);
+    let shaped = |n: usize| {
+        pattern(&(0..8).map(|bit| if n >> bit & 1 == 1 { "/*" } else { "/x" }).collect::<String>())
+    };
+    let mut last = Vec::new();
+    for n in 0..MAX_SHAPES + 3 {
+        last.push((shaped(n), ok(a.invalidate(&[shaped(n)], 0).await).position.seq));
+    }
+    let scores = ok(b.scores(&[]).await);
+    assert_eq!(scores.shapes.len(), MAX_SHAPES, "as many as fit");
+    for (ident, seq) in last {
+        let known = Shape::of_ident(ident.as_bytes()).is_some_and(|shape| scores.shapes.contains(&shape));
+        assert!(known || seq <= scores.floor, "{seq} was in a shape that is forgotten above the floor");
+    }
+    assert!(scores.floor < scores.position.seq, "the last ones are still known");
+}
+
 /// Whatever the log forgets, its floor covers: an ident without a score was last invalidated at or below the floor, and
 /// what is stamped below the floor is refused. The namespace's log keeps at most [`TINY_LOG`] idents.
 pub async fn a_cut_log_raises_its_floor(a: &impl L2, b: &impl L2) {
@@ -491,6 +529,11 @@ fn several() -> [Ident; 3] {
 
 fn ident(n: u64) -> Ident {
     Ident::from_bytes(spread(n, 0x69))
+}
+
+fn pattern(pattern: &str) -> Ident {
+    let idents = Pattern(pattern).idents(&Secrets::new("conformance", None));
+    idents.unwrap_or_else(|error| panic!("{error}"))[0]
 }
 
 /// Sixteen bytes with zeros, line ends and high bits among them: an L2 must take any.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use forebay::{All, Event, InvalidateError, Key, Path, Prefix, Receipt, Tag, Target};
+use forebay::{All, Event, InvalidateError, Key, Path, Pattern, Prefix, Receipt, Tag, Target};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -22,6 +22,7 @@ struct Order {
     keys: Vec<String>,
     paths: Vec<String>,
     prefixes: Vec<String>,
+    patterns: Vec<String>,
     all: bool,
     soft: bool,
     everywhere: bool,
@@ -39,7 +40,7 @@ impl Order {
         let wrong = |problem: String| Err(Failure::new(StatusCode::BAD_REQUEST, problem));
         match order.len() {
             0 => wrong(
-                "nothing to invalidate: tags, events, keys, paths, prefixes or all is needed".to_owned(),
+                "nothing to invalidate: tags, events, keys, paths, prefixes, patterns or all is needed".to_owned(),
             ),
             MAX_TARGETS.. => wrong(format!("at most {} targets at once", MAX_TARGETS - 1)),
             _ => Ok(order),
@@ -47,7 +48,7 @@ impl Order {
     }
 
     fn len(&self) -> usize {
-        let named = [&self.tags, &self.events, &self.keys, &self.paths, &self.prefixes];
+        let named = [&self.tags, &self.events, &self.keys, &self.paths, &self.prefixes, &self.patterns];
         named.into_iter().map(Vec::len).sum::<usize>() + usize::from(self.all)
     }
 
@@ -57,8 +58,9 @@ impl Order {
         let keys = self.keys.into_iter().map(|key| Key(key).into());
         let paths = self.paths.into_iter().map(|path| Path(path).into());
         let prefixes = self.prefixes.into_iter().map(|prefix| Prefix(prefix).into());
+        let patterns = self.patterns.into_iter().map(|pattern| Pattern(pattern).into());
         let all = self.all.then(|| All.into());
-        let targets = tags.chain(events).chain(keys).chain(paths).chain(prefixes).chain(all);
+        let targets = tags.chain(events).chain(keys).chain(paths).chain(prefixes).chain(patterns).chain(all);
         if self.soft {
             targets.map(|target| Target::Soft(Box::new(target))).collect()
         } else {

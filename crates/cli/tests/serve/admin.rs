@@ -93,6 +93,7 @@ async fn what_is_invalidated_is_fetched_again() {
         r#"{"keys": ["a.example/x/y"]}"#,
         r#"{"paths": ["/x/y"], "tags": []}"#,
         r#"{"prefixes": ["/x"], "soft": false}"#,
+        r#"{"patterns": ["/*/y"]}"#,
         r#"{"all": true}"#,
     ];
     for (number, order) in orders.into_iter().enumerate() {
@@ -111,13 +112,14 @@ async fn a_broken_order_is_named_and_changes_nothing() {
     site.proxy.get("/").await;
     let many = format!(r#"{{"tags": ["x"{}]}}"#, r#","x""#.repeat(1000));
     let long = format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(257));
-    let cases: [(&str, u16, &str); 9] = [
+    let cases: [(&str, u16, &str); 10] = [
         ("", 400, "EOF while parsing"),
         ("{", 400, "EOF while parsing"),
-        ("{}", 400, "nothing to invalidate: tags, events, keys, paths, prefixes or all is needed"),
+        ("{}", 400, "nothing to invalidate: tags, events, keys, paths, prefixes, patterns or all is needed"),
         (r#"{"tag": ["x"]}"#, 400, "unknown field `tag`, expected one of"),
         (r#"{"tags": "x"}"#, 400, "invalid type: string"),
         (r#"{"events": [""]}"#, 400, "the name of an event has 1 to 256 bytes"),
+        (r#"{"patterns": ["/a*"]}"#, 400, "`*` stands for a whole one"),
         (r#"{"paths": ["x"]}"#, 400, "a path begins with `/`"),
         (&many, 400, "at most 1000 targets at once"),
         (&long, 400, "a tag has 1 to 256 bytes"),

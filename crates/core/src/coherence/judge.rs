@@ -82,7 +82,8 @@ impl State {
         self.usable(frame.seq, Stamp { seq: position.seq, epoch: ticket.epoch }, idents)
     }
 
-    /// Judges a frame by what the log says of [`asked`](super::asked), after [`FrameVerdict::AskLog`].
+    /// Judges a frame by what the log says of [`asked`](super::asked), after [`FrameVerdict::AskLog`]. What has become known
+    /// since the log was asked may be more than it was asked for: then the answer says nothing.
     #[must_use]
     pub fn judge_scores(
         &self,

@@ -56,6 +56,10 @@ pub(super) enum Mechanism {
     RegressionAtSend,
     /// Being subscribed does not mean being in sync.
     Resync,
+    /// An instance learns the shapes of patterns from what is invalidated.
+    ShapesFromIdents,
+    /// And from the log that it asks.
+    ShapesFromLog,
     /// A confirmation settles what it was issued for, nothing later.
     SettleByTicket,
     /// What is softly invalidated is expired in L1.

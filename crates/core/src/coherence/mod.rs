@@ -39,6 +39,7 @@ mod state;
 mod audit;
 mod bookkeeping;
 mod soft;
+mod patterns;
 mod judge;
 #[cfg(test)]
 mod search;

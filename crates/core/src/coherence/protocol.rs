@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_audited: usize,
     /// The ident that every entry carries.
     pub namespace: Ident,
+    /// The hash keys of the namespace.
+    pub secrets: Secrets,
 }
 
 impl Settings {
@@ -40,6 +42,7 @@ impl Settings {
             audit_window: Duration::from_secs(60),
             max_audited: 65_536,
             namespace: Ident::namespace(secrets),
+            secrets: secrets.clone(),
         }
     }
 }

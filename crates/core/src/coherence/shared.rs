@@ -1,5 +1,6 @@
 //! A [`State`] shared between the task that drives it and the requests that ask it.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -10,6 +11,7 @@ use super::protocol::{Action, Event, FrameVerdict, Settings, Ticket};
 use super::state::State;
 use crate::entry::{Entry, Stamp};
 use crate::l2::{Incarnation, Position, Scores};
+use crate::pattern::{Learned, Shape};
 use crate::tag::Ident;
 use crate::time::Moment;
 
@@ -123,9 +125,10 @@ impl Coherence {
     #[cold]
     fn check<V>(&self, entry: &Entry<V>, epoch: u64) -> bool {
         let state = self.read();
-        let valid = state.admits(entry.stamp, &entry.idents);
+        let named = state.named(&entry.idents, &entry.canonical);
+        let valid = state.admits(entry.stamp, &named);
         if valid {
-            if let Some(since) = state.expired_since(entry.stamp, &entry.idents) {
+            if let Some(since) = state.expired_since(entry.stamp, &named) {
                 entry.expire(since);
             }
             entry.set_checked(epoch);
@@ -133,16 +136,45 @@ impl Coherence {
         valid
     }
 
-    /// Whether an entry with this stamp and these idents is still valid; what [`Coherence::serves`] asks, without a lease.
+    /// Whether an entry with this stamp and these idents is still valid, as far as its key does not matter.
     #[must_use]
     pub fn admits(&self, stamp: Stamp, idents: &[Ident]) -> bool {
         self.read().admits(stamp, idents)
     }
 
+    /// Whether an entry is still valid; what [`Coherence::serves`] asks, without a lease.
+    #[must_use]
+    pub fn admits_entry<V>(&self, entry: &Entry<V>) -> bool {
+        let state = self.read();
+        state.admits(entry.stamp, &state.named(&entry.idents, &entry.canonical))
+    }
+
+    /// Whether an entry is valid and nothing that ends it waits for L2: whether L2 may have it. And all that it answers to.
+    #[must_use]
+    pub fn offers<'a, V>(&self, entry: &'a Entry<V>) -> Option<Cow<'a, [Ident]>> {
+        let state = self.read();
+        let named = state.named(&entry.idents, &entry.canonical);
+        (!state.is_tainted(&named) && state.admits(entry.stamp, &named)).then_some(named)
+    }
+
+    /// See [`State::named`].
+    #[must_use]
+    pub fn named<'a>(&self, idents: &'a [Ident], canonical: &[u8]) -> Cow<'a, [Ident]> {
+        self.read().named(idents, canonical)
+    }
+
+    /// Learns the shapes of patterns that the log knows; says whether one was not known here.
+    pub fn learn(&self, shapes: &[Shape]) -> Learned {
+        let news =
+            |state: &State| shapes.iter().any(|shape| state.shapes.iter().all(|known| known != *shape));
+        if news(&self.read()) { self.update(|state| state.learn(shapes)) } else { Learned::Nothing }
+    }
+
     /// See [`State::confirmed`].
     #[must_use]
-    pub fn confirmed(&self, stamp: Stamp, asked: Stamp, idents: &[Ident]) -> Stamp {
-        self.read().confirmed(stamp, asked, idents)
+    pub fn confirmed(&self, stamp: Stamp, asked: Stamp, idents: &[Ident], canonical: &[u8]) -> Stamp {
+        let state = self.read();
+        state.confirmed(stamp, asked, &state.named(idents, canonical))
     }
 
     /// The current epoch: grows with every change of what is known to be invalidated.
@@ -178,12 +210,6 @@ impl Coherence {
         state.incarnation().map(|incarnation| Position { incarnation, seq: state.local_stamp().seq })
     }
 
-    /// See [`State::is_tainted`].
-    #[must_use]
-    pub fn is_tainted(&self, idents: &[Ident]) -> bool {
-        self.read().is_tainted(idents)
-    }
-
     /// See [`State::judge_frame`].
     #[must_use]
     pub fn judge_frame(
@@ -192,8 +218,10 @@ impl Coherence {
         at: Position,
         frame: Position,
         idents: &[Ident],
+        canonical: &[u8],
     ) -> FrameVerdict {
-        self.read().judge_frame(ticket, at, frame, idents)
+        let state = self.read();
+        state.judge_frame(ticket, at, frame, &state.named(idents, canonical))
     }
 
     /// See [`State::judge_scores`].
@@ -203,9 +231,11 @@ impl Coherence {
         ticket: Ticket,
         frame: Position,
         idents: &[Ident],
+        canonical: &[u8],
         scores: &Scores,
     ) -> FrameVerdict {
-        self.read().judge_scores(ticket, frame, idents, scores)
+        let state = self.read();
+        state.judge_scores(ticket, frame, &state.named(idents, canonical), scores)
     }
 
     /// See [`State::judge_held`].

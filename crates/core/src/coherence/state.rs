@@ -8,6 +8,7 @@ use super::mechanism::Mechanism;
 use super::protocol::{Action, Event, Reply, Settings, Ticket};
 use crate::entry::{Seq, Stamp};
 use crate::l2::{Incarnation, Issued, Message, Notice, Page, Position};
+use crate::pattern::Shapes;
 use crate::tag::Ident;
 use crate::time::Moment;
 
@@ -46,6 +47,8 @@ pub struct State {
     pub(super) pending: IdentMap,
     /// When each of them was queued, in nanoseconds.
     pub(super) queued_at: IdentMap,
+    /// The shapes of patterns that may have been invalidated.
+    pub(super) shapes: Shapes,
     pub(super) epoch: u64,
     /// Entries whose fill began before this epoch are dead.
     pub(super) epoch_floor: u64,
@@ -111,6 +114,7 @@ impl State {
             table: IdentMap::default(),
             pending: IdentMap::default(),
             queued_at: IdentMap::default(),
+            shapes: Shapes::default(),
             epoch: 0,
             epoch_floor: 0,
             lease_until: Moment::default(),
@@ -505,6 +509,7 @@ impl State {
     /// Notes confirmed invalidations.
     fn raise(&mut self, idents: &[Ident], seq: Seq, now: Moment) {
         self.note(seq, now);
+        self.learn_from(idents);
         for ident in idents {
             self.table.raise(*ident, seq);
             self.recent.push_back((now, *ident, seq));
@@ -530,6 +535,7 @@ impl State {
 
     /// Notes invalidations that L2 does not know of.
     pub(super) fn taint(&mut self, idents: &[Ident], now: Moment) {
+        self.learn_from(idents);
         self.epoch += 1;
         for ident in idents {
             self.pending.raise(*ident, self.epoch);

@@ -191,7 +191,7 @@ fn a_second_reconnect_during_an_audit_calls_for_another() {
     let audit = Action::Audit(vec![(X, 11)]);
     assert_eq!(state.next_action(at(2)).as_ref(), Some(&audit));
     state.on_event(Event::Notice(Notice::Subscribed), at(3));
-    let scores = Scores { position: position(11), floor: 0, seqs: vec![Some(11)] };
+    let scores = Scores { position: position(11), floor: 0, seqs: vec![Some(11)], shapes: vec![] };
     state.on_event(Event::Done(Reply::Scores(scores)), at(4));
     assert_eq!(state.next_action(at(4)).as_ref(), Some(&audit));
 }
@@ -203,7 +203,7 @@ fn after_a_regression_what_was_lost_is_issued_again_above_every_number_seen() {
     let held = Stamp { seq: 11, epoch: state.ticket(at(1)).epoch };
     answer(&mut state, &Action::Poll, polled(10), at(500));
     assert!(!state.admits(held, &[]), "L1 goes");
-    let lost = Scores { position: position(10), floor: 0, seqs: vec![None] };
+    let lost = Scores { position: position(10), floor: 0, seqs: vec![None], shapes: vec![] };
     answer(&mut state, &Action::Audit(vec![(X, 11)]), Reply::Scores(lost), at(501));
     answer(&mut state, &Action::Reissue(vec![X], 11), Reply::Issued(issued(10, 12)), at(502));
     answer(&mut state, &Action::Poll, polled(12), at(1000));
@@ -218,7 +218,7 @@ fn what_the_instance_knows_overrules_a_log_that_has_lost_it() {
     state.on_event(Event::Issued(ticket, vec![X], issued(10, 11)), at(1));
     // Another server has taken over at 10, and somebody has invalidated something else since.
     let (ticket, frame) = (state.ticket(at(2)), position(10));
-    let scores = Scores { position: position(12), floor: 0, seqs: vec![None] };
+    let scores = Scores { position: position(12), floor: 0, seqs: vec![None], shapes: vec![] };
     assert_eq!(state.judge_scores(ticket, frame, &[X], &scores), FrameVerdict::Dead);
     assert_eq!(state.judge_frame(ticket, position(12), frame, &[X]), FrameVerdict::Dead);
 }
@@ -346,7 +346,7 @@ impl Run {
             }
             (_, Some(Action::Audit(asked))) => {
                 let seqs = asked.iter().map(|(_, last)| (*last > seq).then_some(*last)).collect();
-                Reply::Scores(Scores { position: at, floor: seq, seqs })
+                Reply::Scores(Scores { position: at, floor: seq, seqs, shapes: vec![] })
             }
             (_, Some(Action::Reissue(_, at_least))) => Reply::Issued(self.issued(*at_least, 1 + seq)),
             _ => Reply::Opened(at),

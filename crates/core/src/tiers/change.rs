@@ -15,6 +15,7 @@ use crate::event::{Event, Op};
 use crate::instance::Receipt;
 use crate::key::Key;
 use crate::l2::{Incarnation, Issued, Scores};
+use crate::pattern::Learned;
 use crate::seek::{Fill, Filling};
 use crate::shard::{Proof, Shard};
 use crate::tag::Ident;
@@ -50,7 +51,9 @@ impl<V: Stored> Tiers<V> {
         if fills.is_empty() {
             return;
         }
-        let idents: Vec<Ident> = fills.iter().flat_map(|fill| fill.idents.as_slice()).copied().collect();
+        let coherence = &self.instance().shard(before.key).coherence;
+        let named = |fill: &Fill<V>| coherence.named(fill.idents.as_slice(), &fill.canonical).into_owned();
+        let idents: Vec<Ident> = fills.iter().flat_map(named).collect();
         match self.grounds_after(before, receipt, &idents).await {
             Some(grounds) => {
                 self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await;
@@ -72,6 +75,10 @@ impl<V: Stored> Tiers<V> {
             }
             Proof::Log(issued) => {
                 let scores = self.scores(shard, idents).await?;
+                if coherence.learn(&scores.shapes) == Learned::News {
+                    // A pattern may have been invalidated that was not asked for.
+                    return None;
+                }
                 // The epoch stays: what this instance has invalidated and L2 not confirmed has a later one.
                 let stamp = Stamp { seq: issued.position.seq, ..stamp };
                 let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)

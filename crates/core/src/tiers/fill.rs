@@ -168,7 +168,7 @@ impl<V: Stored> Tiers<V> {
     ) -> Result<Arc<Entry<V>>, TargetError> {
         let Fill { value, canonical, marker, mut idents, span, basis, .. } = fill;
         let stamp = match basis {
-            Some(basis) => self.confirm(basis, grounds, usable, &mut idents)?,
+            Some(basis) => self.confirm(basis, grounds, usable, &mut idents, &canonical)?,
             None => grounds.stamp,
         };
         // Whatever its key, it is what was looked for, or belongs to that: the log that gave the stamp judges it.
@@ -197,12 +197,13 @@ impl<V: Stored> Tiers<V> {
         grounds: Grounds,
         usable: Option<&Entry<V>>,
         idents: &mut Idents,
+        canonical: &[u8],
     ) -> Result<Stamp, TargetError> {
         // The origin may have dropped a tag that somebody invalidates, and the message may not be here yet.
         usable.map_or(Ok(()), |usable| idents.extend(&usable.idents))?;
         self.instance.recorder.observe(&Event::Freshened);
         let coherence = &self.instance.shard(grounds.key).coherence;
-        Ok(coherence.confirmed(basis, grounds.stamp, idents.as_slice()))
+        Ok(coherence.confirmed(basis, grounds.stamp, idents.as_slice(), canonical))
     }
 
     /// Offers an entry to L2.
@@ -210,9 +211,9 @@ impl<V: Stored> Tiers<V> {
         let settings = &self.instance.settings;
         let Shard { coherence, remote, .. } = self.instance.shard(entry.key);
         let (Some(remote), Some(incarnation)) = (remote, grounds.incarnation) else { return };
-        if coherence.is_tainted(&entry.idents) || !coherence.admits(entry.stamp, &entry.idents) {
+        let Some(named) = coherence.offers(entry) else {
             return self.instance.recorder.observe(&Event::NotStored("invalidated"));
-        }
+        };
         let age = entry.age(settings.clock.now());
         let ttl = entry.lifetime.saturating_add(entry.keep).min(settings.max_lifetime).saturating_sub(age);
         let wall = settings.clock.wall();
@@ -235,7 +236,7 @@ impl<V: Stored> Tiers<V> {
             Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
         };
         let store =
-            Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &entry.idents };
+            Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &named };
         let stored =
             remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
         match stored.await {

@@ -9,9 +9,11 @@ use crate::entry::{Assurance, Entry, Span, Stamp, Stored};
 use crate::event::{Event, Op, Tier};
 use crate::frame::{self, Header};
 use crate::key::Key;
-use crate::l2::{Lookup, Position};
+use crate::l2::{Lookup, Position, Scores};
+use crate::pattern::Learned;
 use crate::seek::{Next, Seeker};
 use crate::shard::Shard;
+use crate::tag::Ident;
 use crate::time::Moment;
 
 impl<V: Stored> Tiers<V> {
@@ -149,14 +151,12 @@ impl<V: Stored> Tiers<V> {
             return None;
         }
         let framed = Position { incarnation: header.incarnation, seq: header.stamp };
-        let Shard { coherence, remote, .. } = self.instance.shard(key);
-        let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents) {
+        let shard = self.instance.shard(key);
+        let coherence = &shard.coherence;
+        let verdict = match coherence.judge_frame(begun.ticket, position, framed, &header.idents, canonical) {
             FrameVerdict::AskLog => {
-                let (recorder, clock) = (&self.instance.recorder, &settings.clock);
-                let asked = asked(&header.idents);
-                let remote = remote.as_ref()?;
-                let scores = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&asked)).await;
-                coherence.judge_scores(begun.ticket, framed, &header.idents, &scores.ok()?)
+                let scores = self.ask_log(shard, &header.idents, canonical).await?;
+                coherence.judge_scores(begun.ticket, framed, &header.idents, canonical, &scores)
             }
             verdict => verdict,
         };
@@ -175,6 +175,23 @@ impl<V: Stored> Tiers<V> {
             entry.expire(since);
         }
         Some(entry)
+    }
+
+    /// What the log says of all that an entry answers to. Asked a second time when it knows shapes of patterns that were not
+    /// known here.
+    async fn ask_log(&self, shard: &Shard, idents: &[Ident], canonical: &[u8]) -> Option<Scores> {
+        let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
+        let Shard { coherence, remote, .. } = shard;
+        let remote = remote.as_ref()?;
+        let ask = async || {
+            let asked = asked(&coherence.named(idents, canonical));
+            remote.guarded(recorder, clock, Op::Lookup, || remote.l2.scores(&asked)).await.ok()
+        };
+        let scores = ask().await?;
+        match coherence.learn(&scores.shapes) {
+            Learned::Nothing => Some(scores),
+            Learned::News => ask().await.filter(|scores| coherence.learn(&scores.shapes) == Learned::Nothing),
+        }
     }
 }
 

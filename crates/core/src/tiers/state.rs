@@ -137,7 +137,7 @@ impl<V: Stored> Tiers<V> {
 
     /// The same without a lease: an entry that L2 has just vouched for needs none.
     pub(super) fn is_intact(&self, entry: &Entry<V>) -> bool {
-        self.instance.shard(entry.key).coherence.admits(entry.stamp, &entry.idents)
+        self.instance.shard(entry.key).coherence.admits_entry(entry)
     }
 
     pub(crate) fn join<S: Seeker<V>>(&self, key: Key, begun: Begun, seeker: &S) -> Place<V> {

@@ -19,6 +19,7 @@ mod forged;
 mod guarantees;
 mod limits;
 mod losses;
+mod patterns;
 mod schedules;
 mod soft;
 mod stale;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::{Assurance, Density, Early, Encoded, Entry, Span, Stamp, Stored, Undecodable};
-use forebay_core::key::KeyEncoder;
+use forebay_core::key::{KeyEncoder, PATH};
 use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::Idents;
 use forebay_core::time::{Clock, Moment};
@@ -112,7 +112,8 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn new(key: &str, language: Option<&'static str>, manners: Manners) -> Self {
         let mut encoder = KeyEncoder::new();
-        encoder.field(1, key.as_bytes()).expect("keys of tests are short");
+        let field = if key.starts_with('/') { PATH } else { 1 };
+        encoder.field(field, key.as_bytes()).expect("keys of tests are short");
         Self { key: key.to_owned(), language, canonical: encoder.bytes().to_vec(), manners }
     }
 

@@ -1,6 +1,6 @@
 //! The key of a request.
 
-use forebay_core::key::{KeyEncoder, TooLong};
+use forebay_core::key::{KeyEncoder, PATH, TooLong};
 use forebay_policy::facts::{Fact, RequestFacts, is_routing_field};
 use forebay_policy::variant::{Vary, write_field};
 use http::request::Parts;
@@ -153,7 +153,6 @@ pub(super) fn filtered(uri: &Uri, names: &[Box<str>]) -> Option<String> {
 }
 
 const AUTHORITY: u8 = 1;
-const PATH: u8 = 2;
 const QUERY: u8 = 3;
 const SCHEME: u8 = 4;
 const ROUTING_NAME: u8 = 5;

@@ -1,7 +1,7 @@
 //! What unsafe requests, tags and groups invalidate (RFC 9111 4.4, RFC 9875).
 
 use axum::http::Method;
-use forebay::{Path, Policy, Soft, Tag};
+use forebay::{Path, Pattern, Policy, Soft, Tag};
 
 use crate::shop::{Deed, Shop, answer};
 use crate::support::{Fields, settle};
@@ -242,4 +242,21 @@ async fn what_is_softly_invalidated_is_validated_and_fallen_back_on() {
     shop.cache.invalidate((Soft(Path("/a")), Path("/a"))).await.unwrap();
     shop.origin.says(503, &[], "down");
     assert_eq!(shop.get("/a", &[]).await.text(), "down", "hard beats soft");
+}
+
+#[tokio::test]
+async fn a_pattern_covers_paths_with_any_query_and_any_variant() {
+    let shop = stored(&["/a/1/c", "/a/2/c?x=1", "/a/1", "/a/1/d", "/b/1/c"]).await;
+    shop.cache.invalidate(Pattern("/a/*/c")).await.unwrap();
+    for (page, kept) in
+        [("/a/1/c", false), ("/a/2/c?x=1", false), ("/a/1", true), ("/a/1/d", true), ("/b/1/c", true)]
+    {
+        assert_eq!(shop.get(page, &[]).await.is_hit(), kept, "{page}");
+    }
+    shop.cache.invalidate(Pattern("/a/**")).await.unwrap();
+    for (page, kept) in [("/a/1/c", false), ("/a/1", false), ("/b/1/c", true)] {
+        assert_eq!(shop.get(page, &[]).await.is_hit(), kept, "{page}");
+    }
+    let error = shop.cache.invalidate(Pattern("/a*")).await.unwrap_err().to_string();
+    assert!(error.contains("`*` stands for a whole one"), "{error}");
 }

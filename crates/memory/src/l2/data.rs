@@ -10,6 +10,7 @@ use forebay_core::key::Key;
 use forebay_core::l2::{
     Incarnation, Issued, Lookup, Message, Page, Position, Presence, Refusal, Roll, Scores, Store, Stored,
 };
+use forebay_core::pattern::{MAX_SHAPES, Shape};
 use forebay_core::tag::Ident;
 use tokio::time::Instant;
 
@@ -78,6 +79,8 @@ pub(super) struct Held {
 pub(super) struct Log {
     last: HashMap<Ident, Seq>,
     order: BTreeSet<(Seq, Ident)>,
+    /// The shapes of patterns, each with its last number.
+    shapes: HashMap<Shape, Seq>,
     floor: Seq,
 }
 
@@ -164,7 +167,8 @@ impl Data {
     pub(super) fn scores(&mut self, idents: &[Ident]) -> Option<Scores> {
         let position = self.kept.position?;
         let seqs = idents.iter().map(|ident| self.kept.log.last.get(ident).copied()).collect();
-        Some(Scores { position, floor: self.kept.log.floor, seqs })
+        let shapes = self.kept.log.shapes.keys().copied().collect();
+        Some(Scores { position, floor: self.kept.log.floor, seqs, shapes })
     }
 
     pub(super) fn poll(&mut self) -> Option<Position> {
@@ -213,6 +217,9 @@ impl Log {
             self.order.remove(&(before, ident));
         }
         self.order.insert((seq, ident));
+        if let Some(shape) = Shape::of_ident(ident.as_bytes()) {
+            self.shapes.insert(shape, seq);
+        }
     }
 
     /// Cuts what is too old or too much, and raises the floor to the last that was cut.
@@ -223,6 +230,12 @@ impl Log {
             self.order.remove(&(seq, ident));
             self.last.remove(&ident);
             self.floor = seq;
+        }
+        while self.shapes.len() > MAX_SHAPES
+            && let Some((&shape, &seq)) = self.shapes.iter().min_by_key(|(_, seq)| **seq)
+        {
+            self.shapes.remove(&shape);
+            self.floor = self.floor.max(seq);
         }
     }
 

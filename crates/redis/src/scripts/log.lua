@@ -5,10 +5,16 @@
 --
 -- The log carries one more member, the sentinel: its name holds the incarnation, its score is the floor. Where it
 -- is missing, the log has been lost, and the floor with it.
+--
+-- Below zero stand the shapes of the patterns that have been invalidated, each with its last number negated. An
+-- ident tells that it is a pattern's, and of which shape.
 local V, I, L = KEYS[1], KEYS[2], KEYS[3]
 local BEYOND = 9007199254740991 -- from here on a Lua number does not count in ones
 local HARD = 0                  -- the kind of invalidation
 local REPORT = 1                -- what those who are behind are told
+local MARK = 'path'             -- what stands in the ident of a pattern, before the shape
+local SOFT_MARK = '\143\158\139\151'
+local SHAPES = 64               -- the most shapes in the log
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -28,6 +34,17 @@ end
 
 local function sentinel(incarnation)
   return 'life:' .. incarnation
+end
+
+-- The shape that an ident tells of, if it is a pattern's. A soft one is the complement.
+local function shape_of(ident)
+  local mark, shape = string.sub(ident, 9, 12), string.sub(ident, 13)
+  if mark == SOFT_MARK then
+    shape = string.gsub(shape, '.', function(byte)
+      return string.char(255 - string.byte(byte))
+    end)
+  end
+  return (mark == MARK or mark == SOFT_MARK) and 'shape:' .. shape or nil
 end
 
 -- A key of a wrong type gives a table with an error here, which is as good as nothing.
@@ -80,25 +97,39 @@ end
 -- Cuts what is too old or too much. The floor rises to the highest number cut, in the same step.
 local function trim()
   local oldest = '(' .. text(now - ARGV[4])
-  local aged = redis.call('ZREVRANGEBYSCORE', L, oldest, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local aged = redis.call('ZREVRANGEBYSCORE', L, oldest, 0, 'WITHSCORES', 'LIMIT', 0, 1)
   if aged[1] == sentinel(incarnation) then
     aged = {}
   end
   if not aged[1] and redis.call('ZCARD', L) - 1 <= tonumber(ARGV[5]) then
     return
   end
+  local shapes = redis.call('ZCOUNT', L, '-inf', '(0')
   redis.call('ZREM', L, sentinel(incarnation))
   if aged[1] then
     floor = math.max(floor, tonumber(aged[2]))
-    redis.call('ZREMRANGEBYSCORE', L, '-inf', oldest)
+    redis.call('ZREMRANGEBYSCORE', L, 0, oldest)
   end
-  local over = redis.call('ZCARD', L) - ARGV[5]
+  local over = redis.call('ZCARD', L) - shapes - ARGV[5]
   if over > 0 then
-    local last = redis.call('ZRANGE', L, over - 1, over - 1, 'WITHSCORES')
+    local last = redis.call('ZRANGE', L, shapes + over - 1, shapes + over - 1, 'WITHSCORES')
     floor = math.max(floor, tonumber(last[2]))
-    redis.call('ZREMRANGEBYRANK', L, 0, over - 1)
+    redis.call('ZREMRANGEBYRANK', L, shapes, shapes + over - 1)
   end
   redis.call('ZADD', L, text(floor), sentinel(incarnation))
+end
+
+-- Keeps the shapes within their bound: who does not know a shape does not find what was invalidated in it.
+local function trim_shapes()
+  local over = redis.call('ZCOUNT', L, '-inf', '(0') - SHAPES
+  if over > 0 then
+    local oldest = redis.call('ZREVRANGEBYSCORE', L, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, over)
+    floor = math.max(floor, -tonumber(oldest[#oldest]))
+    for at = 1, #oldest, 2 do
+      redis.call('ZREM', L, oldest[at])
+    end
+    redis.call('ZADD', L, text(floor), sentinel(incarnation))
+  end
 end
 
 -- Issues a number, invalidates the idents under it and tells everybody. Returns the number before it.
@@ -115,15 +146,24 @@ local function issue(idents, at_least)
   end
   seq = math.max(now, previous + 1, at_least + 1)
   redis.call('SET', V, text(seq))
-  local scored = {}
+  local scored, shaped = {}, false
   for _, ident in ipairs(idents) do
     scored[#scored + 1] = text(seq)
     scored[#scored + 1] = ident
+    local shape = shape_of(ident)
+    if shape then
+      shaped = true
+      scored[#scored + 1] = '-' .. text(seq)
+      scored[#scored + 1] = shape
+    end
   end
   if #scored > 0 then
     redis.call('ZADD', L, unpack(scored))
   end
   trim()
+  if shaped then
+    trim_shapes()
+  end
   publish(previous, idents)
   return previous, last
 end

@@ -1,9 +1,14 @@
--- Reads the last invalidation of each of some idents; nothing for one that the log does not hold.
+-- Reads the last invalidation of each of some idents, nothing for one that the log does not hold; and the shapes of
+-- all patterns, before which stands how many they are.
 -- ARGV 6.. idents, at most 4000
 if not is_whole() then
   begin(0)
 end
-local reply = { incarnation, text(seq), text(floor) }
+local shapes = redis.call('ZRANGEBYSCORE', L, '-inf', '(0')
+local reply = { incarnation, text(seq), text(floor), text(#shapes) }
+for _, shape in ipairs(shapes) do
+  reply[#reply + 1] = string.sub(shape, 7)
+end
 if #ARGV > 5 then
   for _, score in ipairs(redis.call('ZMSCORE', L, unpack(ARGV, 6))) do
     reply[#reply + 1] = score and text(tonumber(score)) or ''

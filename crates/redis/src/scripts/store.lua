@@ -1,7 +1,7 @@
 -- Stores a frame, unless something speaks against it.
 -- KEYS 4 the entry
 -- ARGV 6 incarnation   7 stamp   8 the value: the stamp in eight bytes, then the frame   9 lifetime in ms
---      10 the oldest a stamp may be, in us   11.. idents, at most 64
+--      10 the oldest a stamp may be, in us   11.. idents, at most 64, and those of patterns, at most 64
 local E, stamp = KEYS[4], tonumber(ARGV[7])
 if not is_whole() then
   begin(0)

@@ -2,10 +2,11 @@
 
 use super::model::{Model, Step, Successors, Violation, falls_behind};
 use super::scenario::Flaw;
-use super::world::{ENTRY, Flight, Frame, Freshness, Grounds, Held, Node, Stage, World, moment};
+use super::world::{Flight, Frame, Freshness, Grounds, Held, Node, Stage, World, moment};
 use crate::coherence::{Event, FrameVerdict, asked};
 use crate::entry::Stamp;
-use crate::l2::{Incarnation, Position};
+use crate::l2::{Incarnation, Position, Scores};
+use crate::pattern::Learned;
 
 impl Model<'_> {
     /// A hit: what [`Coherence::serves`](crate::coherence::Coherence::serves) does, over a state that can be copied.
@@ -20,7 +21,7 @@ impl Model<'_> {
             if !self.admits(node, held.stamp) {
                 return Ok(());
             }
-            let stale = node.state.expired_since(held.stamp, &ENTRY).is_some();
+            let stale = node.state.expired_since(held.stamp, &node.named()).is_some();
             self.step(Step::Hit(k), out, |w| {
                 w.node(k).held = Some(Held { checked: Some(mark), stale, ..held });
                 true
@@ -47,12 +48,19 @@ impl Model<'_> {
         match flight.stage.clone() {
             Stage::Looked(frame) => self.judges(k, frame, flight, out).map_err(|v| (Step::Judges(k), v))?,
             Stage::Asking(frame) => {
-                let scores = node.commands_up.then(|| self.world.scores(&asked(&ENTRY))).flatten();
+                let scores = node.commands_up.then(|| self.world.scores(&asked(&node.named()))).flatten();
                 ahead(Step::AsksLog(k), Some(Stage::Scored(frame, scores)), out);
             }
+            Stage::Scored(frame, Some(scores)) if learns(node, &scores) => {
+                self.step(Step::JudgesByLog(k), out, |w| {
+                    let _news = w.node(k).state.learn(&scores.shapes);
+                    go_on(w, k, Some(Stage::Asking(frame)));
+                    true
+                });
+            }
             Stage::Scored(frame, scores) => {
-                let judged =
-                    scores.map(|scores| node.state.judge_scores(flight.ticket, frame.at, &ENTRY, &scores));
+                let judged = scores
+                    .map(|scores| node.state.judge_scores(flight.ticket, frame.at, &node.named(), &scores));
                 let stage = self.after_verdict(k, judged.unwrap_or(FrameVerdict::Dead), frame, flight);
                 ahead(Step::JudgesByLog(k), Some(stage.map_err(|v| (Step::JudgesByLog(k), v))?), out);
             }
@@ -73,7 +81,7 @@ impl Model<'_> {
         let node = &self.world.nodes[k];
         let state = &node.state;
         let unchecked = self.flawed(Flaw::NoStoreCheck) || self.flawed(Flaw::StampAtStore);
-        let offers = unchecked || (!state.is_tainted(&ENTRY) && state.admits(stamp, &ENTRY));
+        let offers = unchecked || (!state.is_tainted(&node.named()) && state.admits(stamp, &node.named()));
         let reaches = node.commands_up;
         self.step(Step::StoresInL2(k), out, |w| {
             let seq = if self.flawed(Flaw::StampAtStore) { w.l2.seq } else { stamp.seq };
@@ -127,7 +135,7 @@ impl Model<'_> {
                 self.after_verdict(k, FrameVerdict::Valid(stamp), frame, flight)?
             }
             (Some(frame), Some(at)) => {
-                let verdict = state.judge_frame(flight.ticket, at, frame.at, &ENTRY);
+                let verdict = state.judge_frame(flight.ticket, at, frame.at, &self.world.nodes[k].named());
                 self.after_verdict(k, verdict, frame, flight)?
             }
             (None, Some(_)) => missed(flight),
@@ -212,7 +220,7 @@ impl Model<'_> {
             });
             return Ok(());
         };
-        let fresh = freshness == Freshness::Fresh && node.state.expired_since(stamp, &ENTRY).is_none();
+        let fresh = freshness == Freshness::Fresh && node.state.expired_since(stamp, &node.named()).is_none();
         let accepts = self.within_lease(node) && self.admits(node, stamp) && fresh;
         if accepts || self.flawed(Flaw::FollowerUnchecked) {
             self.served_locally(k, value, must_here)?;
@@ -225,7 +233,7 @@ impl Model<'_> {
     }
 
     fn admits(&self, node: &Node, stamp: Stamp) -> bool {
-        node.state.admits(stamp, &ENTRY) || self.flawed(Flaw::NoEntryCheck)
+        node.state.admits(stamp, &node.named()) || self.flawed(Flaw::NoEntryCheck)
     }
 
     /// G0 and G2 for what instance `k` serves without asking L2.
@@ -252,6 +260,11 @@ impl Model<'_> {
 fn missed(flight: &Flight) -> Stage {
     let at = |at: Position| (Stamp { seq: at.seq, epoch: flight.ticket.epoch }, Some(at.incarnation));
     Stage::Missed(flight.position.map_or(flight.local, at))
+}
+
+/// Whether the log knows shapes of patterns that the instance does not.
+fn learns(node: &Node, scores: &Scores) -> bool {
+    node.state.clone().learn(&scores.shapes) == Learned::News
 }
 
 fn is_undecided(world: &World, k: usize) -> bool {

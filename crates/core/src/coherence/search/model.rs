@@ -180,7 +180,7 @@ impl Model<'_> {
         });
         if scenario.issued_elsewhere && self.world.origin > 0 && !self.is_begun(self.world.origin) {
             self.step(Step::InvalidatedElsewhere, out, |w| {
-                let issued = w.invalidate(scenario.invalidates, 0, scenario);
+                let issued = w.invalidate(&scenario.invalidates.idents(), 0, scenario);
                 w.promise(w.origin, ELSEWHERE, issued.position.seq, true);
                 true
             });
@@ -268,7 +268,8 @@ impl Model<'_> {
                     let mut begun =
                         Invalidation { by: k, version: w.origin, ticket, issued: None, abandoned: false };
                     if !scenario.slow_invalidations && w.nodes[k].commands_up {
-                        begun.issued = Some(w.invalidate(scenario.invalidates, ticket.highest, scenario));
+                        begun.issued =
+                            Some(w.invalidate(&scenario.invalidates.idents(), ticket.highest, scenario));
                     }
                     w.invalidations.push(begun);
                     true
@@ -280,7 +281,7 @@ impl Model<'_> {
             let reaches = abandoned || world.nodes[by].commands_up;
             if issued.is_none() && scenario.slow_invalidations && reaches {
                 self.step(Step::InvalidationLands(by), out, |w| {
-                    let issued = w.invalidate(scenario.invalidates, ticket.highest, scenario);
+                    let issued = w.invalidate(&scenario.invalidates.idents(), ticket.highest, scenario);
                     w.invalidations[n].issued = Some(issued);
                     if abandoned {
                         w.invalidations.remove(n);
@@ -292,7 +293,7 @@ impl Model<'_> {
                 self.step(Step::InvalidationConfirmed(by), out, |w| {
                     let now = w.now;
                     w.invalidations.remove(n);
-                    w.node(by).on_event(Event::Issued(ticket, scenario.invalidates.to_vec(), issued), now);
+                    w.node(by).on_event(Event::Issued(ticket, scenario.invalidates.idents(), issued), now);
                     w.promise(version, by, issued.position.seq, true);
                     w.confirm_queued(by, Some(issued.position.seq));
                     true
@@ -308,7 +309,7 @@ impl Model<'_> {
                     if issued.is_some() || !scenario.slow_invalidations {
                         w.invalidations.remove(n);
                     }
-                    w.node(by).on_event(Event::Unconfirmed(scenario.invalidates.to_vec()), now);
+                    w.node(by).on_event(Event::Unconfirmed(scenario.invalidates.idents()), now);
                     w.promise(version, by, 0, false);
                     true
                 });

@@ -2,14 +2,14 @@
 
 use super::scenario::{Flaw, Scenario};
 use super::scenarios::{
-    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FOLLOWERS, GRACE, LATE, PAGES, QUEUED, SET_BACK, SOFT, TAKEOVER,
-    TWICE, TWO, UNCONFIRMED,
+    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS, QUEUED, SET_BACK, SOFT,
+    TAKEOVER, TWICE, TWO, UNCONFIRMED,
 };
 use super::search;
 use crate::coherence::mechanism::Mechanism;
 
 /// What is removed from the state machine, and the scenario that misses it.
-const MECHANISMS: [(Mechanism, Scenario); 31] = [
+const MECHANISMS: [(Mechanism, Scenario); 33] = [
     (Mechanism::ApplyBeforeLease, BASE),
     (Mechanism::Audit, FAILOVER),
     (Mechanism::AuditBelowFloor, CRAMPED),
@@ -34,6 +34,8 @@ const MECHANISMS: [(Mechanism, Scenario); 31] = [
     (Mechanism::RegressionAtSend, BASE),
     (Mechanism::Resync, BASE),
     (Mechanism::SettleByTicket, UNCONFIRMED),
+    (Mechanism::ShapesFromIdents, PATTERNS),
+    (Mechanism::ShapesFromLog, PATTERNS),
     (Mechanism::SoftAtHit, SOFT),
     (Mechanism::SoftAtRead, SOFT),
     (Mechanism::SoftInLog, SOFT),

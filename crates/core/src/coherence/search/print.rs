@@ -139,6 +139,7 @@ impl Print {
         self.num(u64::from(disk.life));
         self.seq(disk.seq);
         self.seq(disk.floor);
+        self.flag(disk.shape);
         for entry in disk.log {
             let (seq, at) = entry.unwrap_or_default();
             self.seq(seq);
@@ -243,6 +244,7 @@ impl Print {
             self.ident(ident);
             self.epoch(epoch);
         }
+        self.num(state.shapes.len() as u64);
         self.epoch(state.epoch_floor);
         self.moment(state.lease_until.max(self.past));
         self.moment(state.unsynced.unwrap_or_default().max(self.now));
@@ -360,6 +362,7 @@ impl Print {
         self.seq(scores.floor);
         self.num(scores.seqs.len() as u64);
         scores.seqs.iter().for_each(|seq| self.seq(seq.unwrap_or(0)));
+        self.num(scores.shapes.len() as u64);
     }
 
     fn flight(&mut self, node: &Node) {

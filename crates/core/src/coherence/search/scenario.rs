@@ -1,6 +1,6 @@
 //! What a search is about: who takes part, what may go wrong how often, and what has been removed.
 
-use super::world::JUST_X;
+use super::world::{PATTERN, SOFT_X, X, Y, ident};
 use crate::coherence::mechanism::Mechanism;
 use crate::tag::Ident;
 
@@ -71,6 +71,26 @@ pub(super) enum Flaw {
     NoStoreCheck,
 }
 
+/// What an instance invalidates when the origin has changed.
+#[derive(Clone, Copy)]
+pub(super) enum Names {
+    X,
+    XAndY,
+    SoftlyX,
+    Pattern,
+}
+
+impl Names {
+    pub(super) fn idents(self) -> Vec<Ident> {
+        match self {
+            Self::X => vec![ident(X)],
+            Self::XAndY => vec![ident(X), ident(Y)],
+            Self::SoftlyX => vec![ident(SOFT_X)],
+            Self::Pattern => vec![ident(PATTERN)],
+        }
+    }
+}
+
 /// A configuration with bounds.
 #[derive(Clone, Copy)]
 pub(super) struct Scenario {
@@ -92,7 +112,7 @@ pub(super) struct Scenario {
     /// A change at the origin is invalidated from outside, at once confirmed.
     pub(super) issued_elsewhere: bool,
     /// What is invalidated when the origin changes, by an instance.
-    pub(super) invalidates: &'static [Ident],
+    pub(super) invalidates: Names,
     /// An invalidation takes a while to reach L2, and may do so after its caller has given up.
     pub(super) slow_invalidations: bool,
     /// Things happen between a poll and its answer.
@@ -124,7 +144,7 @@ impl Scenario {
             retention: Self::LONG,
             page: 3,
             issued_elsewhere: false,
-            invalidates: JUST_X,
+            invalidates: Names::X,
             slow_invalidations: false,
             slow_polls: true,
             slow_actions: false,

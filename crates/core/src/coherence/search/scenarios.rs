@@ -1,8 +1,7 @@
 //! The scenarios: each searched exhaustively, none may break a guarantee.
 
-use super::scenario::{Budget, Flaw, Role, Scenario};
+use super::scenario::{Budget, Flaw, Names, Role, Scenario};
 use super::search;
-use super::world::{SOFTLY_X, X_AND_Y};
 
 const NONE: Budget = Budget {
     ticks: 0,
@@ -125,7 +124,7 @@ pub(super) const UNCONFIRMED: Scenario = Scenario {
 /// The same while L2 cannot be reached.
 pub(super) const QUEUED: Scenario = Scenario {
     name: "queued",
-    invalidates: X_AND_Y,
+    invalidates: Names::XAndY,
     slow_polls: false,
     slow_verdicts: true,
     max_pending: 1,
@@ -215,20 +214,35 @@ pub(super) const FLUSH: Scenario = Scenario {
 pub(super) const SET_BACK: Scenario = Scenario { name: "set back", flaw: Some(Flaw::SeqReuse), ..FLUSH };
 
 /// What is softly invalidated is not served as if it were fresh: the same with a bus that breaks,
-pub(super) const SOFT: Scenario = Scenario { name: "soft", invalidates: SOFTLY_X, ..BASE };
+pub(super) const SOFT: Scenario = Scenario { name: "soft", invalidates: Names::SoftlyX, ..BASE };
 
 /// with a log and a table that are cut,
-const SOFT_CUT: Scenario = Scenario { name: "soft, cut", invalidates: SOFTLY_X, ..CUT };
+const SOFT_CUT: Scenario = Scenario { name: "soft, cut", invalidates: Names::SoftlyX, ..CUT };
 
 /// while it stays unconfirmed,
 const SOFT_UNCONFIRMED: Scenario =
-    Scenario { name: "soft, unconfirmed", invalidates: SOFTLY_X, ..UNCONFIRMED };
+    Scenario { name: "soft, unconfirmed", invalidates: Names::SoftlyX, ..UNCONFIRMED };
 
 /// for followers,
-const SOFT_FOLLOWERS: Scenario = Scenario { name: "soft, followers", invalidates: SOFTLY_X, ..FOLLOWERS };
+const SOFT_FOLLOWERS: Scenario =
+    Scenario { name: "soft, followers", invalidates: Names::SoftlyX, ..FOLLOWERS };
 
 /// and when a failover has lost it.
-const SOFT_FAILOVER: Scenario = Scenario { name: "soft, failover", invalidates: SOFTLY_X, ..FAILOVER };
+const SOFT_FAILOVER: Scenario = Scenario { name: "soft, failover", invalidates: Names::SoftlyX, ..FAILOVER };
+
+/// What a pattern covers is gone: with a bus that breaks,
+pub(super) const PATTERNS: Scenario = Scenario { name: "patterns", invalidates: Names::Pattern, ..BASE };
+
+/// with a log and a table that are cut,
+const PATTERNS_CUT: Scenario = Scenario { name: "patterns, cut", invalidates: Names::Pattern, ..CUT };
+
+/// while it stays unconfirmed,
+const PATTERNS_UNCONFIRMED: Scenario =
+    Scenario { name: "patterns, unconfirmed", invalidates: Names::Pattern, ..UNCONFIRMED };
+
+/// and when a failover has lost it.
+const PATTERNS_FAILOVER: Scenario =
+    Scenario { name: "patterns, failover", invalidates: Names::Pattern, ..TAKEOVER };
 
 /// Searches `scenario` and expects nothing.
 fn holds(scenario: &Scenario) {
@@ -327,6 +341,13 @@ fn every_guarantee_holds_when_the_namespace_is_flushed() {
 #[test]
 fn every_guarantee_holds_when_the_namespace_is_flushed_and_the_clock_set_back() {
     holds(&SET_BACK);
+}
+
+#[test]
+fn what_a_pattern_covers_is_gone_whatever_breaks() {
+    for scenario in [PATTERNS, PATTERNS_CUT, PATTERNS_UNCONFIRMED, PATTERNS_FAILOVER] {
+        holds(&scenario);
+    }
 }
 
 #[test]

@@ -46,8 +46,8 @@ fn confirm(w: &mut World, scenario: &Scenario) {
             let (by, ticket) = (invalidation.by, invalidation.ticket);
             let issued = invalidation
                 .issued
-                .unwrap_or_else(|| w.invalidate(scenario.invalidates, ticket.highest, scenario));
-            w.node(by).on_event(Event::Issued(ticket, scenario.invalidates.to_vec(), issued), now);
+                .unwrap_or_else(|| w.invalidate(&scenario.invalidates.idents(), ticket.highest, scenario));
+            w.node(by).on_event(Event::Issued(ticket, scenario.invalidates.idents(), issued), now);
             w.promise(invalidation.version, by, issued.position.seq, true);
             w.confirm_queued(by, Some(issued.position.seq));
         }

@@ -1,7 +1,9 @@
 //! What surrounds the instances in the search: L2, the bus, the origin and what was promised so far.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -11,9 +13,10 @@ use crate::coherence::protocol::{Settings, Ticket};
 use crate::coherence::state::State;
 use crate::coherence::{Action, Event, Reply};
 use crate::entry::{Seq, Stamp};
-use crate::key::Secrets;
+use crate::key::{KeyEncoder, PATH, Secrets};
 use crate::l2::{Incarnation, Issued, Message, Notice, Page, Position, Scores};
-use crate::tag::Ident;
+use crate::pattern::Shape;
+use crate::tag::{Ident, Pattern, Targets};
 use crate::time::Moment;
 
 /// The namespace's ident, which the one entry carries.
@@ -24,20 +27,41 @@ pub(super) const X: usize = 1;
 pub(super) const Y: usize = 2;
 /// Under which the entry's own ident is softly invalidated.
 pub(super) const SOFT_X: usize = 3;
+/// A pattern that covers the entry's path.
+pub(super) const PATTERN: usize = 4;
 /// How many idents the log may have.
-const IDENTS: usize = 4;
+const IDENTS: usize = 5;
 /// What the one entry answers to.
-pub(super) const ENTRY: [Ident; 2] = [ident(NS), ident(X)];
-pub(super) const JUST_X: &[Ident] = &[ident(X)];
+pub(super) const ENTRY: [Ident; 2] = [plain(NS), plain(X)];
 /// Whatever ends the entry, or its freshness.
-pub(super) const ANY: [Ident; 3] = [ident(NS), ident(X), ident(SOFT_X)];
-pub(super) const SOFTLY_X: &[Ident] = &[ident(SOFT_X)];
-pub(super) const X_AND_Y: &[Ident] = &[ident(X), ident(Y)];
+pub(super) const ANY: [usize; 4] = [NS, X, SOFT_X, PATTERN];
+/// The entry's key.
+pub(super) static KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut key = KeyEncoder::new();
+    key.field(PATH, b"/articles/1").unwrap_or_else(|_| unreachable!("it is short"));
+    key.bytes().to_vec()
+});
+static COVERS: LazyLock<Ident> = LazyLock::new(|| {
+    let named = Pattern("/articles/*").idents(&secrets());
+    named.unwrap_or_else(|_| unreachable!("it is a pattern"))[0]
+});
 /// Nanoseconds in a tick. The lease is one less than a multiple of it, so that a moment is never on its edge.
 pub(super) const TICK: u64 = 4;
 
-pub(super) const fn ident(n: usize) -> Ident {
-    Ident::from_bytes([if n == SOFT_X { !(X as u8) } else { n as u8 }; 16])
+pub(super) fn ident(n: usize) -> Ident {
+    match n {
+        SOFT_X => plain(X).soft(),
+        PATTERN => *COVERS,
+        n => plain(n),
+    }
+}
+
+const fn plain(n: usize) -> Ident {
+    Ident::from_bytes([n as u8; 16])
+}
+
+fn secrets() -> Secrets {
+    Secrets::new("search", None)
 }
 
 pub(super) const fn moment(tick: u8) -> Moment {
@@ -68,11 +92,14 @@ pub(super) struct Disk {
     /// Each ident's last number, and the tick it was given at.
     pub(super) log: [Option<(Seq, u8)>; IDENTS],
     pub(super) floor: Seq,
+    /// It knows the pattern's shape.
+    pub(super) shape: bool,
     pub(super) frame: Option<Frame>,
 }
 
 impl Disk {
-    pub(super) const EMPTY: Self = Self { life: 0, seq: 0, log: [None; IDENTS], floor: 0, frame: None };
+    pub(super) const EMPTY: Self =
+        Self { life: 0, seq: 0, log: [None; IDENTS], floor: 0, shape: false, frame: None };
 
     pub(super) fn position(&self) -> Option<Position> {
         (self.life > 0).then(|| Position { incarnation: incarnation(self.life), seq: self.seq })
@@ -80,7 +107,7 @@ impl Disk {
 
     /// The last number of what the entry answers to.
     pub(super) fn entry_seq(&self) -> Seq {
-        self.last_of(&ENTRY)
+        self.last_of(&[NS, X, PATTERN])
     }
 
     /// The last number of what ends the entry or its freshness.
@@ -88,8 +115,8 @@ impl Disk {
         self.last_of(&ANY)
     }
 
-    fn last_of(&self, idents: &[Ident]) -> Seq {
-        idents.iter().filter_map(|ident| self.seq_of(*ident)).max().unwrap_or(0)
+    fn last_of(&self, idents: &[usize]) -> Seq {
+        idents.iter().filter_map(|n| self.log[*n]).map(|(seq, _)| seq).max().unwrap_or(0)
     }
 
     pub(super) fn seq_of(&self, asked: Ident) -> Option<Seq> {
@@ -214,6 +241,11 @@ impl Node {
         idle && done && self.subscribed && self.queue.is_empty() && self.bus_up && self.commands_up
     }
 
+    /// All that the entry answers to, as far as the instance knows.
+    pub(super) fn named(&self) -> Cow<'static, [Ident]> {
+        self.state.named(&ENTRY, &KEY)
+    }
+
     pub(super) fn on_event(&mut self, event: Event, now: u8) {
         self.state.on_event(event, moment(now));
     }
@@ -305,6 +337,7 @@ impl World {
         for ident in idents {
             let n = number(*ident).unwrap_or_else(|| unreachable!("nobody invalidates others"));
             self.l2.log[n] = Some((seq, self.now));
+            self.l2.shape |= n == PATTERN;
         }
         self.l2.trim(self.now, scenario);
         let position = Position { incarnation: incarnation(self.l2.life), seq };
@@ -314,7 +347,7 @@ impl World {
                 self.node(k).queue.push_back(Notice::Message(message.clone()));
             }
         }
-        if idents.iter().any(|ident| ANY.contains(ident)) {
+        if idents.iter().any(|ident| ANY.map(self::ident).contains(ident)) {
             for promise in self.promises.iter_mut().flatten().filter(|promise| promise.lost) {
                 (promise.lost, promise.since, promise.seq) = (false, self.now, seq);
             }
@@ -349,7 +382,8 @@ impl World {
     /// [`L2::scores`](crate::l2::L2::scores).
     pub(super) fn scores(&self, idents: &[Ident]) -> Option<Scores> {
         let seqs = idents.iter().map(|ident| self.l2.seq_of(*ident)).collect();
-        Some(Scores { position: self.position()?, floor: self.l2.floor, seqs })
+        let shapes = Shape::of_ident(COVERS.as_bytes()).filter(|_| self.l2.shape).into_iter().collect();
+        Some(Scores { position: self.position()?, floor: self.l2.floor, seqs, shapes })
     }
 
     /// [`L2::store`](crate::l2::L2::store).
@@ -397,7 +431,7 @@ impl World {
     /// An invalidation that the issuer has queued is confirmed at last.
     pub(super) fn confirm_queued(&mut self, k: usize, issued: Option<Seq>) {
         let Some(seq) = issued else { return };
-        if self.nodes[k].state.is_tainted(&ANY) {
+        if self.nodes[k].state.is_tainted(&ANY.map(ident)) {
             return;
         }
         for version in 0..VERSIONS as u8 {
@@ -409,7 +443,7 @@ impl World {
 }
 
 fn node(scenario: &Scenario) -> Node {
-    let mut settings = Settings::new(&Secrets::new("search", None));
+    let mut settings = Settings::new(&secrets());
     settings.namespace = ident(NS);
     settings.lease = Duration::from_nanos(u64::from(scenario.lease) * TICK - 1);
     settings.partition_grace = Duration::from_nanos(u64::from(scenario.grace) * TICK);
