@@ -166,6 +166,9 @@ pub struct Scores {
 pub enum Notice {
     /// The subscription has been (re)confirmed. What was published before may be lost.
     Subscribed,
+    /// Which server the subscription is with, after [`Subscribed`](Self::Subscribed): another name is another server, one that has
+    /// been started again included. `None` where it cannot be told.
+    Server(Option<String>),
     /// The subscription has ended; it is being renewed.
     Lost,
     /// Messages were dropped on the way: a gap.
@@ -350,6 +353,8 @@ pub enum L2Error {
     Unavailable(String),
     /// The server answered with an error, or with something that is no answer.
     Protocol(String),
+    /// The server has it, and so many replicas, which is too few.
+    Unreplicated(u64),
 }
 
 impl L2Error {
@@ -360,6 +365,7 @@ impl L2Error {
             Self::Timeout => "timeout",
             Self::Unavailable(_) => "unavailable",
             Self::Protocol(_) => "protocol",
+            Self::Unreplicated(_) => "unreplicated",
         }
     }
 }
@@ -370,6 +376,7 @@ impl fmt::Display for L2Error {
             Self::Timeout => f.write_str("L2 did not answer in time"),
             Self::Unavailable(why) => write!(f, "L2 cannot be reached: {why}"),
             Self::Protocol(why) => write!(f, "L2 gave no valid answer: {why}"),
+            Self::Unreplicated(replicas) => write!(f, "only {replicas} replicas of L2 have it"),
         }
     }
 }

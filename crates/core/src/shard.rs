@@ -125,6 +125,11 @@ impl Remote {
         recorder.observe(&Event::Took(op, clock.now().since(start)));
         match &result {
             Ok(_) => self.breaker.succeeded(),
+            // It has answered, and does everything else.
+            Err(error @ L2Error::Unreplicated(_)) => {
+                self.breaker.succeeded();
+                recorder.observe(&Event::Failed(op, error.clone()));
+            }
             Err(error) => {
                 recorder.observe(&Event::Failed(op, error.clone()));
                 if self.breaker.failed() == Transition::Opened {

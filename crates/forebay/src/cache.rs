@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use forebay_core::coherence::{Bookkeeping, Standing};
+use forebay_core::coherence::{Bookkeeping, Failover, Standing};
 use forebay_core::compress::Compression;
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
@@ -388,6 +388,7 @@ pub struct CacheBuilder {
     flight_wait: Option<Duration>,
     hit_for_miss: Option<Duration>,
     micro_cache: Option<Duration>,
+    failover: Failover,
     clock: Clock,
     chance: Random,
     #[cfg(feature = "chaos")]
@@ -416,6 +417,7 @@ impl CacheBuilder {
             flight_wait: None,
             hit_for_miss: None,
             micro_cache: None,
+            failover: Failover::Reissue,
             clock: Clock::system(),
             chance: Random::system(),
             #[cfg(feature = "chaos")]
@@ -528,6 +530,25 @@ impl CacheBuilder {
     /// How long L1 is served beyond the lease while Redis cannot be reached. At most a day, default 30 s; zero for not at all.
     pub fn partition_grace(mut self, grace: Duration) -> Self {
         self.partition_grace = Some(grace);
+        self
+    }
+
+    /// What happens when another Redis has taken over, or the same has been started again, and may have lost invalidations that were
+    /// confirmed. Default [`Failover::Reissue`].
+    ///
+    /// ```
+    /// use forebay::{Cache, Failover};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// // Rather fetch everything anew than serve one old price.
+    /// let cache = Cache::builder("prices").failover(Failover::Flush).build().await?;
+    /// # drop(cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn failover(mut self, failover: Failover) -> Self {
+        self.failover = failover;
         self
     }
 
@@ -653,6 +674,7 @@ impl CacheBuilder {
         let coherence = &mut settings.coherence;
         let lease = within("lease", self.lease, ms(100), secs(300), "100ms to 5m is accepted")?;
         coherence.lease = lease.unwrap_or(coherence.lease);
+        coherence.failover = self.failover;
         let day = secs(24 * 60 * 60);
         let grace = within("partition_grace", self.partition_grace, secs(0), day, "0s to 1day is accepted")?;
         coherence.partition_grace = grace.unwrap_or(coherence.partition_grace);

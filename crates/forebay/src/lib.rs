@@ -120,7 +120,7 @@ pub mod chaos;
 mod invalidate;
 mod cache;
 
-pub use forebay_core::coherence::{Bookkeeping, Standing};
+pub use forebay_core::coherence::{Bookkeeping, Failover, Standing};
 pub use forebay_core::compress::Compression;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};

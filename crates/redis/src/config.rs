@@ -46,6 +46,14 @@ pub struct Redis {
     pub(crate) max_fill: Duration,
     pub(crate) max_value: usize,
     pub(crate) shards: Option<usize>,
+    pub(crate) wait: Option<Wait>,
+}
+
+/// How many replicas are to have an invalidation, and how long that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) replicas: u8,
+    pub(crate) timeout: Duration,
 }
 
 impl Redis {
@@ -96,6 +104,7 @@ impl Redis {
             max_fill: Duration::from_secs(60),
             max_value: 8 << 20,
             shards: None,
+            wait: None,
         })
     }
 
@@ -199,6 +208,20 @@ impl Redis {
         self
     }
 
+    /// An invalidation is confirmed only when so many replicas have it as well (`WAIT`), and within this time. Default: the
+    /// server's own word is enough.
+    ///
+    /// With it, what was confirmed survives a failover to a replica that has it, whatever becomes of the instances. While too few
+    /// replicas answer, every invalidation takes this long, is [`Unconfirmed`], and is issued again until they do; what
+    /// it names is fetched, and not stored in Redis until then. Invalidations have a connection of their own then: nothing else
+    /// waits for the replicas.
+    ///
+    /// [`Unconfirmed`]: forebay_core::instance::InvalidateError::Unconfirmed
+    pub fn wait(mut self, replicas: u8, timeout: Duration) -> Self {
+        self.wait = Some(Wait { replicas, timeout });
+        self
+    }
+
     /// The largest frame that is stored or read, in bytes. Default 8 MiB.
     pub fn max_value(mut self, bytes: usize) -> Self {
         self.max_value = bytes;
@@ -236,6 +259,10 @@ impl Redis {
         in_range("retention", self.retention, self.max_fill + secs(60)..=secs(366 * 24 * 3600))?;
         in_range("max_log", self.max_log, 1..=10_000_000)?;
         in_range("max_value", self.max_value, 1024..=256 << 20)?;
+        if let Some(wait) = self.wait {
+            in_range("wait replicas", wait.replicas, 1..=16)?;
+            in_range("wait timeout", wait.timeout, ms(1)..=secs(1))?;
+        }
         let logins = [("password_file", &self.login), ("sentinel_password_file", &self.sentinel_login)];
         for (setting, login) in logins {
             if let (Some(path), Err(error)) = (login.file(), login.read()) {
@@ -303,6 +330,7 @@ impl fmt::Debug for Redis {
             .field("max_fill", &self.max_fill)
             .field("max_value", &self.max_value)
             .field("shards", &self.shard_count())
+            .field("wait", &self.wait)
             .finish_non_exhaustive()
     }
 }
@@ -428,6 +456,8 @@ mod tests {
             (redis().max_log(0), "max_log"),
             (redis().max_log(usize::MAX), "max_log"),
             (redis().max_value(0), "max_value"),
+            (redis().wait(0, ms(10)), "wait replicas"),
+            (redis().wait(1, Duration::ZERO), "wait timeout"),
             (redis().max_value(usize::MAX), "max_value"),
         ] {
             let error = redis.check().unwrap_err();

@@ -32,6 +32,8 @@ pub(crate) struct Route {
     sentinels: Option<Sentinels>,
     seat: Option<Seat>,
     home: Home,
+    /// How long a write waits for replicas.
+    wait: Duration,
 }
 
 /// A slot of a cluster, in which all keys of a shard are.
@@ -73,7 +75,8 @@ impl Route {
             }
             Target::Server(_) | Target::Socket(_) | Target::Cluster(_) => None,
         };
-        Ok(Self { plan, target: redis.target.clone(), sentinels, seat, home: Home::default() })
+        let wait = redis.wait.map_or(Duration::ZERO, |wait| wait.timeout);
+        Ok(Self { plan, target: redis.target.clone(), sentinels, seat, home: Home::default(), wait })
     }
 
     /// Notes that a server has said it is not the one to ask.
@@ -174,6 +177,8 @@ pub(crate) enum Role {
     Reads,
     Writes,
     Bus,
+    /// Writes that wait for replicas.
+    Confirmed,
 }
 
 /// As long as this lives, its client is in the slot, unless a later one took its place.
@@ -196,6 +201,8 @@ pub(crate) struct Connection {
     server: ServerConfig,
     run_id: Option<RunId>,
     home: Home,
+    /// How long an answer to a probe may take.
+    patience: Duration,
 }
 
 impl Connection {
@@ -205,11 +212,18 @@ impl Connection {
         let wire = Wire::open(&route.plan, server.clone(), messages).await?;
         let run_id = identify(&wire.client).await?;
         route.home.reached(run_id);
-        Ok(Self { wire, server, run_id, home: route.home.clone() })
+        // What waits for replicas answers when it has waited, one after the other.
+        let patience = PROBE_TIMEOUT + if role == Role::Confirmed { 8 * route.wait } else { Duration::ZERO };
+        Ok(Self { wire, server, run_id, home: route.home.clone(), patience })
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.wire.client
+    }
+
+    /// Which server it is with, where that has told.
+    pub(crate) fn run_id(&self) -> Option<RunId> {
+        self.run_id
     }
 
     /// Subscribes to a channel and returns when that is certain.
@@ -240,7 +254,7 @@ impl Connection {
             let client = self.client().clone();
             tokio::select! {
                 why = self.wire.ended() => return why,
-                answer = probe(&client) => if let Err(why) = answer { return why },
+                answer = probe(&client, self.patience) => if let Err(why) = answer { return why },
             }
         }
     }
@@ -258,9 +272,9 @@ async fn identify(client: &Client) -> Result<Option<RunId>, L2Error> {
 }
 
 /// Asks for a sign of life, and whether the server is a master.
-async fn probe(client: &Client) -> Result<(), L2Error> {
+async fn probe(client: &Client, patience: Duration) -> Result<(), L2Error> {
     let command = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
-    let answer = timeout(PROBE_TIMEOUT, client.custom::<Value, ()>(command, vec![])).await;
+    let answer = timeout(patience, client.custom::<Value, ()>(command, vec![])).await;
     match answer.map_err(|_| silence())? {
         Ok(Value::Array(role)) if role.first().and_then(Value::as_str).as_deref() == Some("slave") => {
             Err(replica())

@@ -8,6 +8,7 @@
 //! **Invariant:** operations and the subscription are on one server; another one is noticed as a reconnect of the
 //! subscription.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -21,6 +22,12 @@ impl RunId {
     pub(crate) fn in_info(info: &str) -> Option<Self> {
         let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
         u128::from_str_radix(id.trim().get(..32)?, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::time::{Instant, Timeout, timeout};
 
 use crate::client::{Plan, failed, is_redirection};
 use crate::cluster::Cluster;
-use crate::config::{ConfigError, Redis};
+use crate::config::{ConfigError, Redis, Wait};
 use crate::connection::{self, Dialer, Role, Route, Seat, Slot};
 use crate::schema::{self, Bus, Part, Schema};
 use crate::scripts::{self, Script};
@@ -91,12 +91,18 @@ impl Redis {
         let mut tasks = JoinSet::new();
         tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
         tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
+        // What waits for replicas keeps everything behind it on its connection waiting.
+        let confirmed = self.wait.map(|wait| (Slot::new(&route), wait));
+        if let Some((slot, _)) = &confirmed {
+            tasks.spawn(connection::keep(Dialer::new(&route, Role::Confirmed), slot.clone()));
+        }
         Ok(RedisL2 {
             redis: self.clone(),
             schema,
             reads,
             writes,
             bus: Slot::new(&route),
+            confirmed,
             route,
             issuer: Bytes::copy_from_slice(&random_id()),
             heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
@@ -117,6 +123,8 @@ pub struct RedisL2 {
     reads: Slot,
     writes: Slot,
     bus: Slot,
+    /// For invalidations that replicas have to confirm.
+    confirmed: Option<(Slot, Wait)>,
     issuer: Bytes,
     heartbeat: Mutex<Heartbeat>,
     /// Aborted when dropped.
@@ -328,8 +336,13 @@ impl RedisL2 {
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
         let client = self.writer().await?;
-        let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
-            self.call(&scripts::INVALIDATE, &client, args).await?;
+        let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) = match &self.confirmed {
+            None => self.call(&scripts::INVALIDATE, &client, args).await?,
+            Some((slot, wait)) => {
+                let client = self.within(slot.tried()).await.map_err(|_| L2Error::Timeout)??;
+                self.call_replicated(&client, args, *wait).await?
+            }
+        };
         let position = position(&seq, &incarnation)?;
         let issued = Issued { position, previous: number(&previous)?, last: number(&last)? };
         self.announce(&client, || schema::encode(position, issued.previous, &self.issuer, idents));
@@ -394,6 +407,21 @@ impl RedisL2 {
         args: Vec<Value>,
     ) -> Result<R, L2Error> {
         self.answer(self.within(script.call(client, self.keys(), args)).await)
+    }
+
+    /// Invalidates, and fails unless enough replicas have it.
+    async fn call_replicated<R: FromValue>(
+        &self,
+        client: &Client,
+        args: Vec<Value>,
+        wait: Wait,
+    ) -> Result<R, L2Error> {
+        let call = scripts::INVALIDATE.call_replicated(client, self.keys(), args, wait);
+        let (issued, replicas) = self.answer(timeout(self.redis.timeout + wait.timeout, call).await)?;
+        if replicas < u64::from(wait.replicas) {
+            return Err(L2Error::Unreplicated(replicas));
+        }
+        Ok(issued)
     }
 
     /// The keys that every script reads.

@@ -6,10 +6,12 @@
 use std::sync::LazyLock;
 
 use fred::clients::Client;
-use fred::error::Error;
-use fred::interfaces::LuaInterface;
-use fred::types::{FromValue, Key, Value};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::{ClusterHash, CustomCommand, FromValue, Key, Value};
 use fred::util::sha1_hash;
+
+use crate::config::Wait;
 
 /// A script and its hash.
 pub(crate) struct Script {
@@ -34,6 +36,46 @@ impl Script {
             result => result,
         }
     }
+
+    /// Runs the script and waits for replicas, in one pipeline: one round trip to the server, two where it does not know the
+    /// script. Returns how many replicas have what the script has written.
+    pub(crate) async fn call_replicated<R: FromValue>(
+        &self,
+        client: &Client,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+        wait: Wait,
+    ) -> Result<(R, u64), Error> {
+        let first = pipelined(client, "EVALSHA", &self.hash, (&keys, &args), wait).await;
+        match first {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                pipelined(client, "EVAL", self.text, (&keys, &args), wait).await
+            }
+            result => result,
+        }
+    }
+}
+
+async fn pipelined<R: FromValue>(
+    client: &Client,
+    command: &'static str,
+    script: &str,
+    (keys, args): (&[Key], &[Value]),
+    wait: Wait,
+) -> Result<(R, u64), Error> {
+    let custom = |name| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+    let keys_of = keys.iter().map(|key| Value::Bytes(key.as_bytes().to_vec().into()));
+    let count = Value::from(keys.len().to_string());
+    let script = [Value::from(script), count].into_iter().chain(keys_of).chain(args.iter().cloned());
+    let timeout = wait.timeout.as_millis().to_string();
+    let pipeline = client.pipeline();
+    let _queued: Value = pipeline.custom(custom(command), script.collect()).await?;
+    let _queued: Value = pipeline.custom(custom("WAIT"), vec![wait.replicas.to_string(), timeout]).await?;
+    let mut answers = pipeline.try_all::<Value>().await.into_iter();
+    let (Some(done), Some(replicas)) = (answers.next(), answers.next()) else {
+        return Err(Error::new(ErrorKind::Protocol, "a pipeline of two commands has two answers"));
+    };
+    Ok((done?.convert()?, replicas?.convert()?))
 }
 
 pub(crate) static OPEN: LazyLock<Script> =

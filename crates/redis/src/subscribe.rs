@@ -44,6 +44,8 @@ async fn subscribe(dialer: &mut Dialer, slot: &Slot, schema: &Schema, notices: &
     dialer.connected();
     // Nobody to tell is noticed by `run`.
     let _ = notices.send(Notice::Subscribed).await;
+    let server = connection.run_id().map(|id| id.to_string());
+    let _ = notices.send(Notice::Server(server)).await;
     let why = forward(messages, connection, schema, notices).await;
     drop(occupied);
     let _ = notices.send(Notice::Lost).await;

@@ -501,6 +501,7 @@ async fn subscribed(l2: &impl L2) -> Notices {
 async fn message(notices: &mut Notices) -> Message {
     match notices.recv().await {
         Some(Notice::Message(message)) => message,
+        Some(Notice::Server(_)) => Box::pin(message(notices)).await,
         other => panic!("{other:?} where a message should be"),
     }
 }

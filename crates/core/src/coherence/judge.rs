@@ -71,7 +71,7 @@ impl State {
             || (ticket.generation == self.generation
                 && position.seq >= ticket.highest
                 && frame.seq <= position.seq);
-        if !ours || !lineage || self.knows_better(frame.seq, idents) {
+        if !ours || !lineage || self.suspects || self.knows_better(frame.seq, idents) {
             return FrameVerdict::Dead;
         }
         let reaches = position.seq <= self.applied || self.lacks(Mechanism::ReachAtRead);
@@ -100,7 +100,7 @@ impl State {
             && scores.seqs.len() == 2 * idents.len();
         let alive = scores.seqs.iter().take(idents.len()).flatten().all(|seq| *seq <= frame.seq);
         // The log may have lost what this instance saw confirmed, or issued itself: its own table counts as well.
-        if ours && lineage && known && alive && !self.knows_better(frame.seq, idents) {
+        if ours && lineage && known && alive && !self.suspects && !self.knows_better(frame.seq, idents) {
             let stamp = Stamp { seq: scores.position.seq, epoch: ticket.epoch };
             self.usable_by_log(frame.seq, stamp, idents, scores)
         } else {

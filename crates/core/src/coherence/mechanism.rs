@@ -26,6 +26,8 @@ pub(super) enum Mechanism {
     EntryCheck,
     /// Nothing filled before a fresh start is served after it.
     EpochFloor,
+    /// Where failovers flush, another server makes everything be invalidated.
+    FlushOnTakeover,
     /// A frame from below the table's floor is judged by the log.
     FloorAtRead,
     /// A message that does not continue the log is a gap.
@@ -68,6 +70,8 @@ pub(super) enum Mechanism {
     SoftAtRead,
     /// Also by a soft invalidation that only the log knows of.
     SoftInLog,
+    /// Where failovers flush, nothing is believed from a server that may be another one.
+    Suspicion,
     /// A frame is judged by what the instance knows itself.
     TableAtRead,
     /// An entry stamped below the table's floor is dead.

@@ -38,6 +38,7 @@ mod idents;
 mod state;
 mod audit;
 mod bookkeeping;
+mod failover;
 mod soft;
 mod patterns;
 mod judge;
@@ -48,7 +49,7 @@ mod shared;
 mod tests;
 
 pub use self::bookkeeping::Bookkeeping;
-pub use self::protocol::{Action, Event, FrameVerdict, Reply, Settings, Ticket};
+pub use self::protocol::{Action, Event, Failover, FrameVerdict, Reply, Settings, Ticket};
 pub use self::shared::{Begun, Coherence, Serves, Standing};
 pub use self::soft::asked;
 pub use self::state::State;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub audit_window: Duration,
     /// How many of them are remembered for it; beyond that a reconnect invalidates the namespace. Default 65,536.
     pub max_audited: usize,
+    /// What becomes of a failover. Default [`Failover::Reissue`].
+    pub failover: Failover,
     /// The ident that every entry carries.
     pub namespace: Ident,
     /// The hash keys of the namespace.
@@ -41,10 +43,22 @@ impl Settings {
             max_pending: 10_000,
             audit_window: Duration::from_secs(60),
             max_audited: 65_536,
+            failover: Failover::Reissue,
             namespace: Ident::namespace(secrets),
             secrets: secrets.clone(),
         }
     }
+}
+
+/// What an instance does when another server may have taken over from the one it knew, without the last invalidations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failover {
+    /// Looks for what was acknowledged lately and issues again what is lost. Until that has happened, answers may be old.
+    #[default]
+    Reissue,
+    /// Invalidates everything as well, before it serves anything. No answer is old, and every instance fetches anew.
+    Flush,
 }
 
 /// When an action was begun and what the instance knew then. Its answer is judged by that, not by what is known when

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::failover::Server;
 use super::idents::IdentMap;
 use super::mechanism::Mechanism;
 use super::protocol::{Action, Event, Reply, Settings, Ticket};
@@ -65,6 +66,10 @@ pub struct State {
     pub(super) recent: VecDeque<(Moment, Ident, Seq)>,
     /// When the last one was forgotten for lack of room.
     pub(super) forgot_recent: Option<Moment>,
+    /// Which server the bus is with.
+    pub(super) server: Server,
+    /// It may be another one by now.
+    pub(super) suspects: bool,
     pub(super) wants: Wants,
     pub(super) in_flight: Option<(Ticket, Action)>,
     /// Grows when the instance starts over and with each subscription: answers to older actions are void, since they may
@@ -124,6 +129,8 @@ impl State {
             owed: None,
             recent: VecDeque::new(),
             forgot_recent: None,
+            server: Server::default(),
+            suspects: false,
             wants: Wants::default(),
             in_flight: None,
             generation: 0,
@@ -224,9 +231,11 @@ impl State {
 
     fn on_notice(&mut self, notice: Notice, now: Moment) {
         if !matches!(self.membership, Membership::Joined(_)) {
-            if notice == Notice::Subscribed {
+            match notice {
                 // Where the bus can be reached the rest can be, too: no need to sit out the pause.
-                self.wants.retry_at = Moment::default();
+                Notice::Subscribed => self.wants.retry_at = Moment::default(),
+                Notice::Server(name) => self.server = Server::Named(name),
+                _ => {}
             }
             return;
         }
@@ -243,7 +252,12 @@ impl State {
                     self.grant(now);
                 }
             }
-            Notice::Lost | Notice::Report => self.next_poll = now,
+            Notice::Report => self.next_poll = now,
+            Notice::Server(name) => self.on_server(name),
+            Notice::Lost => {
+                self.next_poll = now;
+                self.suspect();
+            }
         }
     }
 
@@ -468,6 +482,7 @@ impl State {
         self.wants.catch_up = false;
         self.owed = None;
         self.flush(seq);
+        self.flush_all();
     }
 
     /// Forgets L1 and begins to follow the log after `seq`.

@@ -14,6 +14,7 @@ mod bounds;
 mod change;
 mod early;
 mod everywhere;
+mod failovers;
 mod failures;
 mod forged;
 mod guarantees;

@@ -6,15 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use forebay_core::l2::{Message, Notice};
 use tokio::sync::mpsc::Sender;
 
-/// The server's end: all wires that still have a client.
+/// The server's end: all wires that still have a client, and what the server calls itself.
 #[derive(Default)]
-pub(super) struct Bus(Vec<Weak<Wire>>);
+pub(super) struct Bus(Vec<Weak<Wire>>, Name);
+
+/// What a server calls itself, if it does.
+type Name = Arc<Mutex<Option<String>>>;
 
 impl Bus {
     pub(super) fn attach(&mut self) -> Arc<Wire> {
-        let wire = Arc::new(Wire::default());
+        let wire = Arc::new(Wire { server: Arc::clone(&self.1), ..Wire::default() });
         self.0.push(Arc::downgrade(&wire));
         wire
+    }
+
+    pub(super) fn rename(&mut self, name: &str) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
     }
 
     pub(super) fn publish(&mut self, message: &Message) {
@@ -34,7 +41,10 @@ impl Bus {
 
 /// The wire to one client.
 #[derive(Default)]
-pub(super) struct Wire(Mutex<State>);
+pub(super) struct Wire {
+    state: Mutex<State>,
+    server: Name,
+}
 
 #[derive(Default)]
 struct State {
@@ -55,6 +65,9 @@ impl Wire {
         let mut subscriber = Subscriber { sender, lagging: false };
         if !state.cut {
             subscriber.deliver(Notice::Subscribed);
+            if let Some(server) = self.server() {
+                subscriber.deliver(server);
+            }
         }
         state.subscribers.push(subscriber);
     }
@@ -117,6 +130,7 @@ impl Wire {
         let mut state = self.state();
         if std::mem::take(&mut state.cut) {
             state.deliver(&Notice::Subscribed);
+            self.server().iter().for_each(|server| state.deliver(server));
         }
     }
 
@@ -125,7 +139,13 @@ impl Wire {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the server calls itself.
+    fn server(&self) -> Option<Notice> {
+        let name = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        name.map(|name| Notice::Server(Some(name)))
     }
 }
 

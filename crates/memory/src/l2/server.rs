@@ -74,6 +74,11 @@ impl MemoryServer {
         self.with(|data| data.kept = snapshot.0.clone());
     }
 
+    /// Gives the server a name, which subscribers are told from their next subscription on. Another name is another server.
+    pub fn rename(&self, name: &str) {
+        self.with(|data| data.bus.rename(name));
+    }
+
     /// Sets the server's own clock back.
     pub fn step_clock_back(&self, by: Duration) {
         self.with(|data| data.clock.step_back(by));

@@ -10,4 +10,5 @@ mod forged;
 mod losses;
 mod operations;
 mod outages;
+mod replicas;
 mod topologies;

@@ -141,8 +141,18 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(PATIENCE, asking).await.expect("what is waited for comes in time")
 }
 
-/// The next notice.
+/// The next notice but those that name the server.
 pub(crate) async fn next(notices: &mut Notices) -> Notice {
+    loop {
+        match next_of_all(notices).await {
+            Notice::Server(_) => {}
+            notice => return notice,
+        }
+    }
+}
+
+/// The next notice, whatever it is.
+pub(crate) async fn next_of_all(notices: &mut Notices) -> Notice {
     tokio::time::timeout(PATIENCE, notices.recv())
         .await
         .expect("a notice in time")

@@ -96,7 +96,9 @@ impl Model<'_> {
         self.step(Step::LooksUp(k), out, |w| {
             let begins = w.left.lookups > 0;
             w.left.lookups = w.left.lookups.saturating_sub(u8::from(w.left.lookups < u8::MAX));
-            let (must, must_here) = (w.must(), w.must_here(k));
+            let flushed = w.is_flushed(k, self.scenario);
+            let must = if flushed { w.promised(|promise| promise.confirmed) } else { w.must() };
+            let must_here = w.must_here(k);
             let reaches = w.nodes[k].commands_up;
             let (frame, position) = if reaches { (w.l2.frame, w.position()) } else { (None, None) };
             let node = w.node(k);
@@ -165,7 +167,8 @@ impl Model<'_> {
                     return Err(Violation::G0(k));
                 }
                 // What a failover has taken back meanwhile binds nobody until it is issued again.
-                if falls_behind(frame.value, flight.must & self.world.must()) {
+                let kept = if self.world.is_flushed(k, self.scenario) { u8::MAX } else { self.world.must() };
+                if falls_behind(frame.value, flight.must & kept) {
                     return Err(Violation::G1(k));
                 }
                 Ok(Stage::Put(frame.value, (stamp, None), Freshness::Fresh))
@@ -240,7 +243,8 @@ impl Model<'_> {
     fn served_locally(&self, k: usize, value: u8, must_here: u8) -> Result<(), Violation> {
         // A promotion in flight when the answer of a server that is gone arrives may carry a stamp of the new one: until
         // the audit, as G5 says.
-        if falls_behind(value, must_here & self.world.promised(|promise| !promise.lost)) {
+        let flushed = self.world.is_flushed(k, self.scenario);
+        if falls_behind(value, must_here & self.world.promised(|promise| !promise.lost || flushed)) {
             return Err(Violation::G0(k));
         }
         let node = &self.world.nodes[k];
@@ -250,7 +254,7 @@ impl Model<'_> {
         let excused = missed.is_some_and(|tick| now < moment(tick).after(settings.lease));
         let bound = if excused { settings.lease + settings.partition_grace } else { settings.lease };
         let overdue = self.world.promised(|promise| {
-            promise.confirmed && !promise.lost && now >= moment(promise.since).after(bound)
+            promise.confirmed && (!promise.lost || flushed) && now >= moment(promise.since).after(bound)
         });
         if falls_behind(value, overdue) { Err(Violation::G2(k)) } else { Ok(()) }
     }

@@ -2,14 +2,14 @@
 
 use super::scenario::{Flaw, Scenario};
 use super::scenarios::{
-    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS, QUEUED, SET_BACK, SOFT,
-    TAKEOVER, TWICE, TWO, UNCONFIRMED,
+    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_TWO, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS, QUEUED,
+    SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
 };
 use super::search;
 use crate::coherence::mechanism::Mechanism;
 
 /// What is removed from the state machine, and the scenario that misses it.
-const MECHANISMS: [(Mechanism, Scenario); 33] = [
+const MECHANISMS: [(Mechanism, Scenario); 35] = [
     (Mechanism::ApplyBeforeLease, BASE),
     (Mechanism::Audit, FAILOVER),
     (Mechanism::AuditBelowFloor, CRAMPED),
@@ -21,6 +21,7 @@ const MECHANISMS: [(Mechanism, Scenario); 33] = [
     (Mechanism::CutRaisesFloor, CUT),
     (Mechanism::EpochFloor, SET_BACK),
     (Mechanism::FloorAtRead, CUT),
+    (Mechanism::FlushOnTakeover, FLUSHES_TWO),
     (Mechanism::GapDetection, BUS),
     (Mechanism::GraceFromPoll, GRACE),
     (Mechanism::GraceFromSend, GRACE),
@@ -39,6 +40,7 @@ const MECHANISMS: [(Mechanism, Scenario); 33] = [
     (Mechanism::SoftAtHit, SOFT),
     (Mechanism::SoftAtRead, SOFT),
     (Mechanism::SoftInLog, SOFT),
+    (Mechanism::Suspicion, FLUSHES_TWO),
     (Mechanism::TableAtRead, BASE),
     (Mechanism::TableFloor, CUT),
     (Mechanism::TaintAtRead, UNCONFIRMED),

@@ -78,8 +78,7 @@ impl Model<'_> {
         if !node.subscribed {
             if node.bus_up {
                 self.step(Step::Resubscribes(k), out, |w| {
-                    w.node(k).subscribed = true;
-                    w.node(k).queue.push_back(Notice::Subscribed);
+                    w.resubscribe(k, self.scenario);
                     true
                 });
             }

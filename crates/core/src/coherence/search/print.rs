@@ -10,6 +10,7 @@
 
 use super::scenario::Scenario;
 use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
+use crate::coherence::failover::Server;
 use crate::coherence::protocol::Ticket;
 use crate::coherence::state::Membership;
 use crate::coherence::{Action, Reply};
@@ -100,6 +101,10 @@ impl Print {
 
     fn flag(&mut self, flag: bool) {
         self.bytes.push(u8::from(flag));
+    }
+
+    fn text(&mut self, text: Option<&str>) {
+        self.bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
     }
 
     fn moment(&mut self, moment: Moment) {
@@ -245,6 +250,10 @@ impl Print {
             self.epoch(epoch);
         }
         self.num(state.shapes.len() as u64);
+        self.flag(state.suspects);
+        if let Server::Named(name) = &state.server {
+            self.text(name.as_deref());
+        }
         self.epoch(state.epoch_floor);
         self.moment(state.lease_until.max(self.past));
         self.moment(state.unsynced.unwrap_or_default().max(self.now));
@@ -316,6 +325,10 @@ impl Print {
             Notice::Lagged => self.num(2),
             Notice::Malformed => self.num(3),
             Notice::Report => self.num(5),
+            Notice::Server(name) => {
+                self.num(6);
+                self.text(name.as_deref());
+            }
             Notice::Message(Message { incarnation, seq, previous, idents }) => {
                 self.num(4);
                 self.position(Position { incarnation: *incarnation, seq: *seq });

@@ -1,6 +1,7 @@
 //! What a search is about: who takes part, what may go wrong how often, and what has been removed.
 
 use super::world::{PATTERN, SOFT_X, X, Y, ident};
+use crate::coherence::Failover;
 use crate::coherence::mechanism::Mechanism;
 use crate::tag::Ident;
 
@@ -111,6 +112,8 @@ pub(super) struct Scenario {
     pub(super) page: usize,
     /// A change at the origin is invalidated from outside, at once confirmed.
     pub(super) issued_elsewhere: bool,
+    /// What an instance does when another server has taken over.
+    pub(super) failover: Failover,
     /// What is invalidated when the origin changes, by an instance.
     pub(super) invalidates: Names,
     /// An invalidation takes a while to reach L2, and may do so after its caller has given up.
@@ -144,6 +147,7 @@ impl Scenario {
             retention: Self::LONG,
             page: 3,
             issued_elsewhere: false,
+            failover: Failover::Reissue,
             invalidates: Names::X,
             slow_invalidations: false,
             slow_polls: true,

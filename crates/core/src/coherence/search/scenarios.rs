@@ -2,6 +2,7 @@
 
 use super::scenario::{Budget, Flaw, Names, Role, Scenario};
 use super::search;
+use crate::coherence::Failover;
 
 const NONE: Budget = Budget {
     ticks: 0,
@@ -244,6 +245,17 @@ const PATTERNS_UNCONFIRMED: Scenario =
 const PATTERNS_FAILOVER: Scenario =
     Scenario { name: "patterns, failover", invalidates: Names::Pattern, ..TAKEOVER };
 
+/// A replica takes over where failovers flush: who knows of it serves nothing old, whatever was lost.
+pub(super) const FLUSHES: Scenario = Scenario { name: "flushes", failover: Failover::Flush, ..TAKEOVER };
+
+/// The same under two instances, of which one only reads and the other only writes.
+pub(super) const FLUSHES_TWO: Scenario = Scenario {
+    name: "flushes, two",
+    failover: Failover::Flush,
+    roles: [Role { driven: true, bus: true, issues: true, ..Role::ABSENT }, Role::READER],
+    ..TWO
+};
+
 /// Searches `scenario` and expects nothing.
 fn holds(scenario: &Scenario) {
     let large = std::env::var("FOREBAY_SEARCH").is_ok_and(|bounds| bounds == "large");
@@ -341,6 +353,13 @@ fn every_guarantee_holds_when_the_namespace_is_flushed() {
 #[test]
 fn every_guarantee_holds_when_the_namespace_is_flushed_and_the_clock_set_back() {
     holds(&SET_BACK);
+}
+
+#[test]
+fn where_failovers_flush_nothing_that_was_lost_is_served() {
+    for scenario in [FLUSHES, FLUSHES_TWO] {
+        holds(&scenario);
+    }
 }
 
 #[test]

@@ -5,13 +5,12 @@ use super::node::{answer, answered};
 use super::scenario::Scenario;
 use super::world::{ELSEWHERE, World, moment};
 use crate::coherence::Event;
-use crate::l2::Notice;
 
 /// Lets everything that is under way arrive and every driver run for a while, then looks whether all is well.
 pub(super) fn settles(mut w: World, scenario: &Scenario) -> Result<(), Violation> {
     let driven: Vec<usize> = (0..2).filter(|k| scenario.roles[*k].driven).collect();
     for k in &driven {
-        mend(&mut w, *k);
+        mend(&mut w, *k, scenario);
     }
     confirm(&mut w, scenario);
     for _ in 0..ROUNDS {
@@ -29,12 +28,11 @@ pub(super) fn settles(mut w: World, scenario: &Scenario) -> Result<(), Violation
     }
 }
 
-fn mend(w: &mut World, k: usize) {
+fn mend(w: &mut World, k: usize, scenario: &Scenario) {
     let node = w.node(k);
     (node.bus_up, node.commands_up) = (true, true);
     if !node.subscribed {
-        node.subscribed = true;
-        node.queue.push_back(Notice::Subscribed);
+        w.resubscribe(k, scenario);
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use super::scenario::{Flaw, Scenario};
-use crate::coherence::protocol::{Settings, Ticket};
+use super::scenario::{Budget, Flaw, Scenario};
+use crate::coherence::failover::Server;
+use crate::coherence::protocol::{Failover, Settings, Ticket};
 use crate::coherence::state::State;
 use crate::coherence::{Action, Event, Reply};
 use crate::entry::{Seq, Stamp};
@@ -267,7 +268,7 @@ pub(super) struct World {
     pub(super) promises: [Option<Promise>; VERSIONS],
     pub(super) invalidations: ArrayVec<Invalidation, 2>,
     pub(super) nodes: [Rc<Node>; 2],
-    pub(super) left: super::scenario::Budget,
+    pub(super) left: Budget,
 }
 
 impl World {
@@ -296,6 +297,7 @@ impl World {
             let opened = node.state.next_action(moment(0));
             assert_eq!(opened, Some(Action::Open));
             node.on_event(Event::Done(Reply::Opened(at)), 0);
+            node.on_event(Event::Notice(Notice::Server(Some(server(scenario, scenario.budget)))), 0);
         }
         world.replica = world.l2;
         world
@@ -307,6 +309,24 @@ impl World {
 
     pub(super) fn position(&self) -> Option<Position> {
         self.l2.position()
+    }
+
+    /// Instance `k` is subscribed again.
+    pub(super) fn resubscribe(&mut self, k: usize, scenario: &Scenario) {
+        let server = server(scenario, self.left);
+        let node = self.node(k);
+        node.subscribed = true;
+        node.queue.push_back(Notice::Subscribed);
+        if scenario.failover == Failover::Flush {
+            node.queue.push_back(Notice::Server(Some(server)));
+        }
+    }
+
+    /// Whether instance `k` flushes when a server takes over and knows which one has: then nothing lost excuses it.
+    pub(super) fn is_flushed(&self, k: usize, scenario: &Scenario) -> bool {
+        let node = &self.nodes[k];
+        let told = Server::Named(Some(server(scenario, self.left)));
+        scenario.failover == Failover::Flush && node.state.server == told && !node.state.suspects
     }
 
     fn next_seq(&mut self, at_least: Seq, scenario: &Scenario) -> Seq {
@@ -442,9 +462,15 @@ impl World {
     }
 }
 
+/// The name of the server that is there when so much is left.
+fn server(scenario: &Scenario, left: Budget) -> String {
+    (scenario.budget.failovers - left.failovers).to_string()
+}
+
 fn node(scenario: &Scenario) -> Node {
     let mut settings = Settings::new(&secrets());
     settings.namespace = ident(NS);
+    settings.failover = scenario.failover;
     settings.lease = Duration::from_nanos(u64::from(scenario.lease) * TICK - 1);
     settings.partition_grace = Duration::from_nanos(u64::from(scenario.grace) * TICK);
     settings.max_idents = scenario.max_idents;
