@@ -194,7 +194,7 @@ async fn run_with(seed: u64, grace: Duration, manners: Draw, writes: Writes) -> 
     tasks.shutdown().await;
     // The lease is counted from when a poll was sent; a request may have been judged right before its end.
     let verdict = history.lock().unwrap().check(LEASE + grace);
-    assert!(verdict.reads > 1000, "seed {seed}: {} reads", verdict.reads);
+    assert!(verdict.reads > 900, "seed {seed}: {} reads", verdict.reads);
     verdict
 }
 

@@ -2,8 +2,8 @@
 
 use super::scenario::{Flaw, Scenario};
 use super::scenarios::{
-    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_TWO, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS, QUEUED,
-    SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
+    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_FOR_OTHERS, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS,
+    QUEUED, SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
 };
 use super::search;
 use crate::coherence::mechanism::Mechanism;
@@ -21,7 +21,7 @@ const MECHANISMS: [(Mechanism, Scenario); 35] = [
     (Mechanism::CutRaisesFloor, CUT),
     (Mechanism::EpochFloor, SET_BACK),
     (Mechanism::FloorAtRead, CUT),
-    (Mechanism::FlushOnTakeover, FLUSHES_TWO),
+    (Mechanism::FlushOnTakeover, FLUSHES_FOR_OTHERS),
     (Mechanism::GapDetection, BUS),
     (Mechanism::GraceFromPoll, GRACE),
     (Mechanism::GraceFromSend, GRACE),
@@ -40,7 +40,7 @@ const MECHANISMS: [(Mechanism, Scenario); 35] = [
     (Mechanism::SoftAtHit, SOFT),
     (Mechanism::SoftAtRead, SOFT),
     (Mechanism::SoftInLog, SOFT),
-    (Mechanism::Suspicion, FLUSHES_TWO),
+    (Mechanism::Suspicion, FLUSHES_FOR_OTHERS),
     (Mechanism::TableAtRead, BASE),
     (Mechanism::TableFloor, CUT),
     (Mechanism::TaintAtRead, UNCONFIRMED),
