@@ -40,7 +40,8 @@ impl Order {
         let wrong = |problem: String| Err(Failure::new(StatusCode::BAD_REQUEST, problem));
         match order.len() {
             0 => wrong(
-                "nothing to invalidate: tags, events, keys, paths, prefixes, patterns or all is needed".to_owned(),
+                "nothing to invalidate: tags, events, keys, paths, prefixes, patterns or all is needed"
+                    .to_owned(),
             ),
             MAX_TARGETS.. => wrong(format!("at most {} targets at once", MAX_TARGETS - 1)),
             _ => Ok(order),

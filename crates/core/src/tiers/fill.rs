@@ -235,8 +235,7 @@ impl<V: Stored> Tiers<V> {
             Ok(_) => return,
             Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
         };
-        let store =
-            Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &named };
+        let store = Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &named };
         let stored =
             remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
         match stored.await {
