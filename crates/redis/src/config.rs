@@ -261,7 +261,7 @@ impl Redis {
         in_range("max_value", self.max_value, 1024..=256 << 20)?;
         if let Some(wait) = self.wait {
             in_range("wait replicas", wait.replicas, 1..=16)?;
-            in_range("wait timeout", wait.timeout, ms(1)..=secs(1))?;
+            in_range("wait timeout", wait.timeout, ms(1)..=secs(10))?;
         }
         let logins = [("password_file", &self.login), ("sentinel_password_file", &self.sentinel_login)];
         for (setting, login) in logins {

@@ -30,11 +30,11 @@
 //! ```text
 //! ACL SETUSER shop on >secret resetkeys resetchannels ~{shop:* &{shop:* -@all
 //!   +hello +select +ping +info +role +client|id +subscribe +mget +eval +evalsha
-//!   +time +get +set +unlink +getrange +zadd +zrem +zcard +zrange +zrangebyscore +zrevrangebyscore
+//!   +time +get +set +unlink +getrange +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zrevrangebyscore
 //!   +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
 //! ```
 //!
-//! In a cluster it needs `+ssubscribe +spublish +cluster|nodes` in the place of `+subscribe +publish`, and `info`.
+//! With `Redis::wait` it needs `+wait` as well. In a cluster it needs `+ssubscribe +spublish +cluster|nodes` in the place of `+subscribe +publish`, and `info`.
 //!
 //! Where sentinels ask for a user, it needs `+ping +info +client|id +sentinel|master`, without keys and channels.
 //!
