@@ -44,7 +44,7 @@ impl Shape {
     pub fn of_ident(ident: &[u8; 16]) -> Option<Self> {
         let told = |ident: [u8; 16]| {
             let [.., m0, m1, m2, m3, len, high, low, zero] = ident;
-            ([m0, m1, m2, m3] == MARK).then(|| Self([len, high, low, zero])).filter(Self::is_sound)
+            ([m0, m1, m2, m3] == MARK).then_some(Self([len, high, low, zero])).filter(Self::is_sound)
         };
         told(*ident).or_else(|| told(ident.map(|byte| !byte)))
     }

@@ -5,17 +5,7 @@
 
 use super::mechanism::Mechanism;
 use super::protocol::Failover;
-use super::state::State;
-
-/// Which server the bus is with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) enum Server {
-    /// It has not told yet.
-    #[default]
-    Untold,
-    /// This one, where it has a name.
-    Named(Option<String>),
-}
+use super::state::{Server, State};
 
 impl State {
     /// The bus is with this server.

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::failover::Server;
 use super::idents::IdentMap;
 use super::mechanism::Mechanism;
 use super::protocol::{Action, Event, Reply, Settings, Ticket};
@@ -22,6 +21,16 @@ pub(super) enum Membership {
     Apart,
     /// The instance follows this incarnation's log.
     Joined(Incarnation),
+}
+
+/// Which server the bus is with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Server {
+    /// It has not told yet.
+    #[default]
+    Untold,
+    /// This one, where it has a name.
+    Named(Option<String>),
 }
 
 /// The protocol of one instance.

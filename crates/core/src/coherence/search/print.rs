@@ -10,9 +10,9 @@
 
 use super::scenario::Scenario;
 use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
-use crate::coherence::failover::Server;
 use crate::coherence::protocol::Ticket;
 use crate::coherence::state::Membership;
+use crate::coherence::state::Server;
 use crate::coherence::{Action, Reply};
 use crate::entry::{Seq, Stamp};
 use crate::l2::{Issued, Message, Notice, Position};

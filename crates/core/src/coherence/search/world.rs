@@ -9,8 +9,8 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::scenario::{Budget, Flaw, Scenario};
-use crate::coherence::failover::Server;
 use crate::coherence::protocol::{Failover, Settings, Ticket};
+use crate::coherence::state::Server;
 use crate::coherence::state::State;
 use crate::coherence::{Action, Event, Reply};
 use crate::entry::{Seq, Stamp};
