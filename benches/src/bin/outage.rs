@@ -6,6 +6,7 @@
 //! cargo run --release -p benches --bin outage -- kill          # Redis killed for 5 s under 500 requests/s
 //! cargo run --release -p benches --bin outage -- freeze        # Redis stopped for 5 s under 500 requests/s
 //! cargo run --release -p benches --bin outage -- stampede      # 1000 requests for one cold key
+//! cargo run --release -p benches --bin outage -- leases        # the same on four instances; and their holder of a lease killed
 //! cargo run --release -p benches --bin outage -- memory        # a million responses through 256 MiB
 //! ```
 //!
@@ -13,7 +14,9 @@
 
 use std::process::ExitCode;
 
-use benches::outage::{Error, Outcome, coherence, instance, memory, propagation, redis_gone, stampede};
+use benches::outage::{
+    Error, Outcome, coherence, instance, leases, memory, propagation, redis_gone, stampede,
+};
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -39,10 +42,11 @@ async fn run() -> Result<Outcome, Error> {
         "kill" => redis_gone::run(redis_gone::How::Killed).await,
         "freeze" => redis_gone::run(redis_gone::How::Frozen).await,
         "stampede" => stampede::run().await,
+        "leases" => leases::run().await,
         "memory" => memory::run(rest).await,
         instance::COMMAND => instance::run(rest).await.map(|()| Outcome::Held),
         _ => Err(USAGE.into()),
     }
 }
 
-const USAGE: &str = "name one of coherence, propagation, kill, freeze, stampede, memory";
+const USAGE: &str = "name one of coherence, propagation, kill, freeze, stampede, leases, memory";

@@ -30,8 +30,21 @@ impl Instance {
     /// # Errors
     /// When the process cannot be started or does not tell its address.
     pub fn start(redis: &str, origin: SocketAddr, grace: Duration) -> Result<Self, Error> {
+        Self::start_taking(Turns::Yes, redis, origin, grace)
+    }
+
+    /// The same, with fill leases or without.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_taking(
+        turns: Turns,
+        redis: &str,
+        origin: SocketAddr,
+        grace: Duration,
+    ) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args([COMMAND, redis, &origin.to_string(), &grace.as_millis().to_string()])
+            .args([COMMAND, redis, &origin.to_string(), &grace.as_millis().to_string(), turns.as_str()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -78,6 +91,24 @@ impl Drop for Instance {
     }
 }
 
+/// Whether instances take turns to ask the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// They do.
+    Yes,
+    /// Each asks for itself.
+    No,
+}
+
+impl Turns {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "turns",
+            Self::No => "no-turns",
+        }
+    }
+}
+
 struct Service {
     cache: Cache,
     origin: SocketAddr,
@@ -89,8 +120,12 @@ struct Service {
 /// # Errors
 /// When its arguments are none, or the cache refuses them.
 pub async fn run(arguments: &[String]) -> Result<(), Error> {
-    let [redis, origin, grace] = arguments else { return Err("an instance has three arguments".into()) };
-    let cache = Cache::builder("outage")
+    let [redis, origin, grace, turns] = arguments else {
+        return Err("an instance has four arguments".into());
+    };
+    let cache = Cache::builder("outage");
+    let cache = if turns == Turns::No.as_str() { cache.without_fill_lease() } else { cache };
+    let cache = cache
         .l2(Redis::url(redis)?)
         .authority(Authority::Fixed("outage".into()))
         .partition_grace(Duration::from_millis(grace.parse()?))

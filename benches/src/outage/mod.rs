@@ -18,6 +18,7 @@ pub mod instance;
 pub mod traffic;
 
 pub mod coherence;
+pub mod leases;
 pub mod memory;
 pub mod propagation;
 pub mod redis_gone;

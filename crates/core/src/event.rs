@@ -6,11 +6,12 @@
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `cache_hits_total` | counter | `namespace`, `route`, `tier` (`l1`, `l2`, `flight`), `sync` (`synced`, `unsynced`) |
+//! | `cache_hits_total` | counter | `namespace`, `route`, `tier` (`l1`, `l2`, `flight`, `lease`), `sync` (`synced`, `unsynced`) |
 //! | `cache_misses_total` | counter | `namespace`, `route`, `reason` |
 //! | `cache_errors_total` | counter | `namespace`, `op`, `kind` |
 //! | `cache_stores_total` | counter | `namespace`, `result` |
 //! | `cache_refreshes_total` | counter | `namespace`, `result` (`origin`, `elsewhere`, `failed`, `unstorable`, `timeout`, `abandoned`) |
+//! | `cache_fill_leases_total` | counter | `namespace`, `result` (`claimed`, `taken-over`, `elsewhere`, `waived`, `timeout`, `unavailable`) |
 //! | `cache_freshened_total` | counter | `namespace` |
 //! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
@@ -47,6 +48,8 @@ pub enum Tier {
     L2,
     /// Another request of this process that was under way (a collapsed request).
     Flight,
+    /// Another instance's fetch that was under way, by way of the shared tier (a collapsed request).
+    Lease,
 }
 
 impl Tier {
@@ -57,6 +60,7 @@ impl Tier {
             Self::L1 => "l1",
             Self::L2 => "l2",
             Self::Flight => "flight",
+            Self::Lease => "lease",
         }
     }
 }
@@ -75,10 +79,13 @@ pub enum Op {
     Sync,
     /// Asking about what is held in memory.
     Attest,
+    /// Claiming, renewing and ending fill leases.
+    Lease,
 }
 
 impl Op {
-    const ALL: [Self; 5] = [Self::Lookup, Self::Store, Self::Invalidate, Self::Sync, Self::Attest];
+    const ALL: [Self; 6] =
+        [Self::Lookup, Self::Store, Self::Invalidate, Self::Sync, Self::Attest, Self::Lease];
 
     /// The operation as a word for metrics.
     #[must_use]
@@ -89,6 +96,7 @@ impl Op {
             Self::Invalidate => "invalidate",
             Self::Sync => "sync",
             Self::Attest => "attest",
+            Self::Lease => "lease",
         }
     }
 }
@@ -126,6 +134,39 @@ impl Refresh {
     }
 }
 
+/// How it went when an instance claimed a key's fill lease, to be the one of all that asks the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Turn {
+    /// It got the lease at once, and asks.
+    Claimed,
+    /// It got the lease after another had held it and brought nothing, and asks.
+    TakenOver,
+    /// Another instance has brought what was wanted. It does not ask.
+    Elsewhere,
+    /// Another instance has found out that there is nothing to wait for. It asks.
+    Waived,
+    /// It has waited for as long as it may, and asks.
+    TimedOut,
+    /// L2 does not say, and it asks.
+    Unavailable,
+}
+
+impl Turn {
+    /// The outcome as a word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::TakenOver => "taken-over",
+            Self::Elsewhere => "elsewhere",
+            Self::Waived => "waived",
+            Self::TimedOut => "timeout",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// Something that happened inside the cache, beside the answer to a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -148,6 +189,8 @@ pub enum Event {
     NotStored(&'static str),
     /// A refresh has ended.
     Refreshed(Refresh),
+    /// A fill lease was claimed, and this came of it.
+    Turn(Turn),
     /// An entry was made from one that the origin has confirmed.
     Freshened,
     /// A request was answered with an entry that is stale, since the origin failed.
@@ -217,6 +260,7 @@ pub struct Recorder {
     latency: OnceLock<[Histogram; Op::ALL.len()]>,
     stores: Counters,
     refreshes: Counters,
+    turns: Counters,
     freshened: OnceLock<Counter>,
     fallbacks: OnceLock<Counter>,
     invalidations: Counters,
@@ -233,6 +277,7 @@ impl Recorder {
             latency: OnceLock::new(),
             stores: Counters::new(),
             refreshes: Counters::new(),
+            turns: Counters::new(),
             freshened: OnceLock::new(),
             fallbacks: OnceLock::new(),
             invalidations: Counters::new(),
@@ -277,6 +322,7 @@ impl Recorder {
             Event::Refused(refusal) => self.stored(refusal.as_str()),
             Event::NotStored(why) => self.stored(why),
             Event::Refreshed(refresh) => self.refreshed(*refresh),
+            Event::Turn(turn) => self.turn(*turn),
             Event::Freshened => {
                 self.freshened.get_or_init(|| n.counter("freshened_total", [])).increment(1);
             }
@@ -314,6 +360,11 @@ impl Recorder {
         self.refreshes.increment(refresh.as_str(), make);
     }
 
+    fn turn(&self, turn: Turn) {
+        let make = || self.names.counter("fill_leases_total", [("result", turn.as_str().into())]);
+        self.turns.increment(turn.as_str(), make);
+    }
+
     fn invalidated(&self, result: &'static str) {
         let make = || self.names.counter("invalidations_total", [("result", result.into())]);
         self.invalidations.increment(result, make);
@@ -330,7 +381,7 @@ impl fmt::Debug for Recorder {
 pub struct Meters {
     names: Names,
     route: Box<str>,
-    hits: [OnceLock<Counter>; 4],
+    hits: [OnceLock<Counter>; 5],
     misses: Counters,
 }
 
@@ -338,7 +389,7 @@ impl Meters {
     /// Meters for a route template such as `/articles/{id}`.
     #[must_use]
     pub fn new(names: Names, route: &str) -> Self {
-        Self { names, route: route.into(), hits: [const { OnceLock::new() }; 4], misses: Counters::new() }
+        Self { names, route: route.into(), hits: [const { OnceLock::new() }; 5], misses: Counters::new() }
     }
 
     /// Counts an answer from the cache. An atomic addition.
@@ -348,6 +399,7 @@ impl Meters {
             Tier::L1 => usize::from(!synced),
             Tier::L2 => 2,
             Tier::Flight => 3,
+            Tier::Lease => 4,
         };
         self.hits[slot].get_or_init(|| self.hit_counter(tier, synced)).increment(1);
     }

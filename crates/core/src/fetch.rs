@@ -1,7 +1,7 @@
 //! The path: what happens to a request for a value, in the order in which it happens.
 //!
 //! [`lookup_l1`] answers what L1 can answer, at once. [`fetch`] does the rest: it joins the flight for the key, asks L2,
-//! then the origin with what is stale at hand, and stores what came. Read those two; everything below them is one step each.
+//! takes its turn among the instances, then asks the origin with what is stale at hand, and stores what came. Read those two; everything below them is one step each.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::entry::{Assurance, Entry, Stored};
 use crate::event::Tier;
 use crate::key::Key;
 use crate::seek::{Next, Origin, Seeker, Usage, Variant, settles};
-use crate::tiers::{Absence, Failing, Fetched, Followed, Looked, Place, Probe, Tiers, fail, land};
+use crate::tiers::{Absence, Duty, Failing, Fetched, Followed, Looked, Place, Probe, Tiers};
 use crate::time::Moment;
 
 /// Looks in L1. Synchronous and without allocation: two look-ups at most, the second where answers vary. `usage` says what
@@ -51,7 +51,8 @@ pub fn lookup_l1<V: Stored>(
 /// Never fails because of the cache: whatever goes wrong with it, the origin is asked. The origin runs on a task of its own;
 /// dropping this future ends it only while nobody else waits for it and it has not begun to answer.
 ///
-/// At most one round trip to L2 when it holds the entry, a second where answers vary or the log must be asked.
+/// At most one round trip to L2 when it holds the entry, a second where answers vary or the log must be asked. One more before
+/// the origin is asked, where instances take turns.
 pub async fn fetch<V, S, O>(tiers: &Arc<Tiers<V>>, seeker: &S, absence: Absence, origin: O) -> Fetched<V, O>
 where
     V: Stored,
@@ -65,38 +66,43 @@ where
     let mut absence = absence;
     for _ in 0..ROUNDS {
         let begun = tiers.begin(key);
-        let (entry, tier, lead, grounds) = match tiers.join(key, begun, seeker) {
+        let (entry, tier, duty, grounds) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => match tiers.follow(follower, arrival, seeker, &mut patience).await {
                 Followed::Slow(entry) => return tiers.fall_back(entry, Failing::Slow),
                 Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
                     return tiers.fall_back(entry, Failing::Now);
                 }
                 Followed::Shared(entry) | Followed::Failed(entry) => {
-                    (entry, Tier::Flight, None, tiers.local_grounds(key, tiers.begin(key)))
+                    (entry, Tier::Flight, Duty::NONE, tiers.local_grounds(key, tiers.begin(key)))
                 }
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
                 Followed::TimedOut => return Fetched::TimedOut,
                 Followed::Alone => break,
             },
-            Place::Ahead(lead) => match tiers.look(&canonical, key, begun, seeker).await {
-                Looked::Found(entry, tier, grounds) => (entry, tier, lead, grounds),
-                Looked::Nothing(grounds) => return tiers.ask(lead, grounds, absence, None, origin).await,
-            },
+            Place::Ahead(lead) => {
+                let looked = tiers.look(&canonical, key, begun, seeker).await;
+                match tiers.take_turn(&canonical, key, seeker, lead, looked).await {
+                    (Looked::Found(entry, tier, grounds), duty) => (entry, tier, duty, grounds),
+                    (Looked::Nothing(grounds), duty) => {
+                        return tiers.ask(duty, grounds, absence, None, origin).await;
+                    }
+                }
+            }
         };
         match Next::of(seeker, &entry, tiers.now()) {
             Next::Ask if tiers.is_failing(&entry) && seeker.settles_for(&entry, tiers.now()) => {
-                fail(lead, &entry);
+                duty.fail(&entry);
                 return tiers.fall_back(entry, Failing::Lately);
             }
-            Next::Ask => return tiers.ask(lead, grounds, Absence::Stale, Some(entry), origin).await,
+            Next::Ask => return tiers.ask(duty, grounds, Absence::Stale, Some(entry), origin).await,
             Next::Look(variant) => {
-                land(lead, &entry);
+                duty.land(&entry);
                 key = tiers.key(&variant).beside(key);
                 canonical = variant;
             }
             next @ (Next::Answer | Next::Early | Next::Refresh) => {
-                land(lead, &entry);
+                duty.land(&entry);
                 let due = || matches!(next, Next::Early) && tiers.is_due(&entry, tiers.now());
                 if matches!(next, Next::Refresh) || due() {
                     tiers.refresh_beside(seeker, &entry, origin);
@@ -104,14 +110,14 @@ where
                 return Fetched::Cached(entry, tier);
             }
             Next::Barred => {
-                land(lead, &entry);
+                duty.land(&entry);
                 absence = Absence::Barred;
                 break;
             }
         }
     }
     let usable = at_hand(tiers, &canonical, key, seeker);
-    tiers.ask(None, tiers.local_grounds(key, tiers.begin(key)), absence, usable, origin).await
+    tiers.ask(Duty::NONE, tiers.local_grounds(key, tiers.begin(key)), absence, usable, origin).await
 }
 
 /// What a request that asks by itself has in L1 to be validated, or to fall back on.

@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
@@ -85,8 +85,15 @@ struct Flight<T> {
     /// What the leader knew when it began.
     began: Takeoff,
     /// Held by the leader and by each follower.
-    id: Weak<()>,
+    id: Weak<Aboard>,
     landing: watch::Receiver<Option<Landing<T>>>,
+}
+
+/// What all in a flight have in common.
+#[derive(Debug, Default)]
+struct Aboard {
+    /// The leader has had to wait for somebody else.
+    delayed: AtomicBool,
 }
 
 /// What a request knew when it began to look.
@@ -158,14 +165,14 @@ impl<T: Clone> Flights<T> {
                 return Joined::Alone(Full::Followers);
             }
             let (began, landing) = (flight.began, flight.landing.clone());
-            return Joined::Follow(Follower { began, _id: id, landing });
+            return Joined::Follow(Follower { began, id, landing });
         }
         if self.table.leads.fetch_add(1, Relaxed) >= self.limits.flights {
             self.table.leads.fetch_sub(1, Relaxed);
             return Joined::Alone(Full::Flights);
         }
         let (sender, landing) = watch::channel(None);
-        let id = Arc::new(());
+        let id = Arc::new(Aboard::default());
         slot.insert_entry(Flight { began: now, id: Arc::downgrade(&id), landing });
         Joined::Lead(Lead { table: Arc::clone(&self.table), key, id, sender })
     }
@@ -203,7 +210,7 @@ impl<T> fmt::Debug for Flights<T> {
 pub struct Lead<T> {
     table: Arc<Table<T>>,
     key: Key,
-    id: Arc<()>,
+    id: Arc<Aboard>,
     sender: watch::Sender<Option<Landing<T>>>,
 }
 
@@ -237,6 +244,11 @@ impl<T> Lead<T> {
     /// Ends the flight: everybody looks again.
     pub fn look_again(self) {
         self.end(Landing::LookAgain);
+    }
+
+    /// Lets those who follow know that the leader itself has to wait for somebody else.
+    pub fn delay(&self) {
+        self.id.delayed.store(true, Relaxed);
     }
 
     /// A view of who waits for this flight, to keep outside of the leader's task.
@@ -273,9 +285,21 @@ impl<T> fmt::Debug for Lead<T> {
     }
 }
 
+/// Whether a leader has had to wait for somebody else.
+#[derive(Clone, Debug)]
+pub struct Delay(Weak<Aboard>);
+
+impl Delay {
+    /// Whether it has, and the flight goes on.
+    #[must_use]
+    pub fn has_occurred(&self) -> bool {
+        self.0.upgrade().is_some_and(|aboard| aboard.delayed.load(Relaxed))
+    }
+}
+
 /// Who is in a flight. Does not keep it going.
 #[derive(Clone, Debug)]
-pub struct Crew(Weak<()>);
+pub struct Crew(Weak<Aboard>);
 
 impl Crew {
     /// Whether somebody waits for this flight.
@@ -290,7 +314,7 @@ impl Crew {
 #[derive(Debug)]
 pub struct Follower<T> {
     began: Takeoff,
-    _id: Arc<()>,
+    id: Arc<Aboard>,
     landing: watch::Receiver<Option<Landing<T>>>,
 }
 
@@ -307,6 +331,11 @@ impl<T: Clone> Follower<T> {
     /// Safe to drop.
     pub async fn news(&mut self) -> Landing<T> {
         self.landing_of(|_| true).await
+    }
+
+    /// Whether the leader has had to wait for somebody else. May be asked when the follower itself is gone.
+    pub fn delay(&self) -> Delay {
+        Delay(Arc::downgrade(&self.id))
     }
 
     /// Waits until the flight has ended. The caller bounds the wait.
@@ -410,6 +439,19 @@ mod tests {
         });
         assert!(panicked.await.is_err());
         assert_eq!(follower.landing().await, Landing::Abandoned);
+    }
+
+    #[test]
+    fn those_who_follow_can_tell_that_their_leader_has_had_to_wait() {
+        let flights = Flights::new();
+        let leader = lead(&flights, 0);
+        let follower = follow(&flights, 0);
+        let delay = follower.delay();
+        assert!(!delay.has_occurred());
+        leader.delay();
+        assert!(delay.has_occurred());
+        drop((leader, follower));
+        assert!(!delay.has_occurred());
     }
 
     #[tokio::test]

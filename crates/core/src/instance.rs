@@ -30,7 +30,8 @@ pub struct Settings {
     pub coherence: coherence::Settings,
     /// How many flights there may be.
     pub flights: flight::Limits,
-    /// How long a follower waits for its leader before it asks the origin itself. Default 10 s.
+    /// How long a request waits for another that fetches the same, on this instance or on another one, before it asks the
+    /// origin itself. One that waits here for one that waits for another instance may wait twice as long. Default 10 s.
     pub flight_wait: Duration,
     /// How long an answer that was not to be stored keeps those who ask for the next one from waiting for each other. Default
     /// 10 s.
@@ -38,6 +39,9 @@ pub struct Settings {
     /// How long L1 serves what it is filled with while the instance has lost touch with L2, and is past the lease and its grace.
     /// Default 1 s; in no case longer than the grace.
     pub micro_cache: Duration,
+    /// For how long an instance that fetches a key keeps the others from fetching it too; it renews that while the fetch goes
+    /// on. `None`: each instance fetches for itself. Default 2 s.
+    pub fill_lease: Option<Duration>,
     /// How long a fill may take from its lookup to its last byte. Default 60 s, and no longer than L2 permits.
     pub max_fill: Duration,
     /// The longest an entry stays in L2. Default 24 h.
@@ -61,6 +65,7 @@ impl Settings {
             flight_wait: Duration::from_secs(10),
             hit_for_miss: Duration::from_secs(10),
             micro_cache: Duration::from_secs(1),
+            fill_lease: Some(Duration::from_secs(2)),
             max_fill: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             frames: Shape::default(),

@@ -11,6 +11,13 @@
 //! * **Invariant:** cutting the log, for whatever reason, raises its floor in the same atomic step.
 //! * **Invariant:** lost metadata (a flush, an eviction, a wrong type) ends the incarnation; it never goes unnoticed.
 //!
+//! *Fill leases* let one instance of all fetch a key. They spare the origin and promise nothing: whatever becomes of
+//! them, a fill is judged by its stamp.
+//!
+//! * **Invariant:** at any time a key's lease belongs to one [`Token`] at most, and to none for longer than its term.
+//! * **Invariant:** [`L2::claim`] reads what [`L2::lookup`] reads in the same atomic step: a frame that was stored before
+//!   the lease was released is seen by whoever claims next.
+//!
 //! `forebay-testkit` has the conformance suite that every implementation must pass.
 
 use std::fmt;
@@ -122,6 +129,52 @@ impl Refusal {
     }
 }
 
+/// Names one claim of a fill lease, so that nobody else renews or ends it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(pub [u8; 16]);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(")?;
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+/// Who may fetch what a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Claim {
+    /// Whoever claimed: the lease is theirs now.
+    Claimed,
+    /// Another, for so long unless it renews. A [`Notice::Released`] tells of its end, unless the lease runs out.
+    Held(Duration),
+    /// Everybody: what was fetched last cannot be shared, so there is nothing to wait for.
+    Waived,
+}
+
+/// What a holder does with its fill lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tend {
+    /// Holds it for so long from now.
+    Renew(Duration),
+    /// Ends it: the next claim gets it.
+    Release,
+    /// Ends it, and for so long each claim is told [`Claim::Waived`].
+    Waive(Duration),
+}
+
+/// Whether a lease still was its holder's when the holder tended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tenure {
+    /// It was.
+    Ours,
+    /// It had run out, whoever has it now. Nothing has changed.
+    Lost,
+}
+
 /// A confirmed invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Issued {
@@ -175,6 +228,8 @@ pub enum Notice {
     Lagged,
     /// An invalidation.
     Message(Message),
+    /// A fill lease for which somebody waited has ended. It says no more than that: who waits looks for itself.
+    Released(Key),
     /// Something that is no message.
     Malformed,
     /// Somebody waits for those who are behind: poll now.
@@ -254,6 +309,14 @@ pub trait L2: Send + Sync + 'static {
 
     /// The last invalidation of each of the idents. One round trip.
     fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores>;
+
+    /// Claims the fill lease of a key for `term`, at most [`MAX_TERM`], unless another token has it that has claimed it at the
+    /// position `after` or later; and looks up the key at the same instant. One round trip.
+    fn claim(&self, key: Key, token: Token, term: Duration, after: Seq) -> L2Future<'_, (Claim, Lookup)>;
+
+    /// Renews or ends a fill lease that is this token's. When it ends and a claim has found it held, every instance gets a
+    /// [`Notice::Released`]. One round trip.
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure>;
 
     /// The position, over the given connection; moves it on when it has stood still too long. One round trip,
     /// rarely two.
@@ -382,3 +445,6 @@ impl fmt::Display for L2Error {
 }
 
 impl std::error::Error for L2Error {}
+
+/// The longest term of a fill lease.
+pub const MAX_TERM: Duration = Duration::from_secs(60);

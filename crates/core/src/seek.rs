@@ -39,6 +39,28 @@ pub trait Seeker<V>: Sync {
     fn assurance(&self) -> Assurance {
         Assurance::Bounded
     }
+
+    /// Whether one instance of all fetches the answer.
+    fn fill_lease(&self) -> FillLease;
+
+    /// How long this request waits for another instance at most, before it asks the origin itself, where that is less than for
+    /// one of its own.
+    fn turn_wait(&self) -> Option<Duration> {
+        self.patience()
+    }
+}
+
+/// Whether one instance of all fetches what a key stands for, while the others wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FillLease {
+    /// As [`Settings::fill_lease`](crate::instance::Settings::fill_lease) says.
+    #[default]
+    AsSet,
+    /// One does, and holds a lease of this term, which it renews while it fetches. If it dies, another takes over after the term.
+    For(Duration),
+    /// Each instance fetches for itself.
+    Off,
 }
 
 /// Whether requests for the same key share one fetch.

@@ -15,6 +15,7 @@ use crate::l2::{Issued, L2, L2Error};
 use crate::sync_task::{Patience, SyncTask};
 use crate::tag::Ident;
 use crate::time::Clock;
+use crate::waiters::Waiters;
 
 /// What an instance has of one shard. Without an L2 it is the only one.
 pub struct Shard {
@@ -22,6 +23,8 @@ pub struct Shard {
     pub(crate) remote: Option<Remote>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) clock: Clock,
+    /// Who waits here for what another instance fetches.
+    pub(crate) waiters: Arc<Waiters>,
     task: Option<AbortHandle>,
 }
 
@@ -34,7 +37,8 @@ pub(crate) struct Remote {
 impl Shard {
     /// A shard without an L2.
     pub(crate) fn alone(protocol: coherence::Settings, recorder: Arc<Recorder>, clock: Clock) -> Self {
-        Self { coherence: Arc::new(Coherence::alone(protocol)), remote: None, recorder, clock, task: None }
+        let (coherence, waiters) = (Arc::new(Coherence::alone(protocol)), Arc::default());
+        Self { coherence, remote: None, recorder, clock, waiters, task: None }
     }
 
     /// A shard of an L2, for an instance and with a number, with the task that keeps it in sync, which ends with the shard.
@@ -48,6 +52,7 @@ impl Shard {
         let lease = protocol.lease;
         let patience = Patience::new(lease / 4);
         let (coherence, breaker) = (Arc::new(Coherence::apart(protocol)), Arc::new(Breaker::default()));
+        let waiters = Arc::new(Waiters::default());
         let task = SyncTask {
             instance,
             shard: number,
@@ -55,12 +60,13 @@ impl Shard {
             coherence: Arc::clone(&coherence),
             l2: Arc::clone(&l2),
             breaker: Arc::clone(&breaker),
+            waiters: Arc::clone(&waiters),
             recorder: Arc::clone(&recorder),
             clock: clock.clone(),
             patience,
         };
         let task = Some(tokio::spawn(task.run()).abort_handle());
-        Self { coherence, remote: Some(Remote { l2, breaker }), recorder, clock, task }
+        Self { coherence, remote: Some(Remote { l2, breaker }), recorder, clock, waiters, task }
     }
 
     /// What the instance knows of this shard's invalidations.

@@ -10,6 +10,7 @@ use crate::coherence::{Action, Coherence, Event, Reply};
 use crate::event::{self, Op, Recorder};
 use crate::l2::{L2, L2Error, Link, Notice, Notices, Presence};
 use crate::time::{Clock, Moment};
+use crate::waiters::Waiters;
 
 /// What the task works on.
 pub(crate) struct SyncTask {
@@ -20,6 +21,7 @@ pub(crate) struct SyncTask {
     pub(crate) coherence: Arc<Coherence>,
     pub(crate) l2: Arc<dyn L2>,
     pub(crate) breaker: Arc<Breaker>,
+    pub(crate) waiters: Arc<Waiters>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) clock: Clock,
     pub(crate) patience: Patience,
@@ -168,6 +170,7 @@ impl SyncTask {
                     self.coherence.on_event(Event::Notice(Notice::Malformed), now);
                 }
             }
+            Some(Notice::Released(key)) => self.waiters.wake(key),
             Some(notice) => self.coherence.on_event(Event::Notice(notice), self.clock.now()),
             // The subscription has died altogether; polls keep us safe until there is a new one.
             None => *notices = self.l2.subscribe(),

@@ -9,7 +9,8 @@ use forebay_core::compress::Compression;
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
 use forebay_core::l1::L1Settings;
-use forebay_core::l2::{L2, Shards};
+use forebay_core::l2::{L2, MAX_TERM, Shards};
+use forebay_core::seek::FillLease;
 use forebay_core::tag::Targets;
 use forebay_core::tiers::Tiers;
 use forebay_core::time::{Clock, Random};
@@ -24,7 +25,7 @@ use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
 use crate::hub::{Authority, Bounds, Hub, Tokens};
 use crate::invalidate::{Invalidate, Pending};
 use crate::limits::Limits;
-use crate::route::RouteOptions;
+use crate::route::{LEAST_LEASE, RouteOptions};
 use crate::rules::Rules;
 use crate::stored::Kept;
 use crate::upkeep::Upkeep;
@@ -389,6 +390,7 @@ pub struct CacheBuilder {
     hit_for_miss: Option<Duration>,
     micro_cache: Option<Duration>,
     failover: Failover,
+    fill_lease: FillLease,
     clock: Clock,
     chance: Random,
     #[cfg(feature = "chaos")]
@@ -418,6 +420,7 @@ impl CacheBuilder {
             hit_for_miss: None,
             micro_cache: None,
             failover: Failover::Reissue,
+            fill_lease: FillLease::AsSet,
             clock: Clock::system(),
             chance: Random::system(),
             #[cfg(feature = "chaos")]
@@ -552,8 +555,9 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a request waits for another that fetches the same before it asks the origin itself. From 1 ms to 10
-    /// minutes, default 10 s.
+    /// How long a request waits for another that fetches the same, on this instance or on another one, before it asks the
+    /// origin itself. From 1 ms to 10 minutes, default 10 s. Who waits for a request of this instance that has to wait for
+    /// another instance waits at most twice as long.
     pub fn flight_wait(mut self, wait: impl IntoDuration) -> Self {
         self.flight_wait = self.duration("flight_wait", wait);
         self
@@ -572,6 +576,35 @@ impl CacheBuilder {
     /// second, the default, and never longer than the grace; zero for not at all.
     pub fn micro_cache(mut self, time: Duration) -> Self {
         self.micro_cache = Some(time);
+        self
+    }
+
+    /// Of all instances, one asks the origin for a key that is missing or past its time, and the others wait for what it
+    /// brings, for `flight_wait` at most. It holds a lease in Redis of this term, which it renews while it fetches: should it
+    /// die, another takes over when the term is over. From 100 ms to a minute, default 2 s.
+    ///
+    /// It costs one round trip to Redis before the origin is asked. It spares the origin and promises nothing: when Redis fails,
+    /// or the answer turns out not to be shareable, everybody asks. Routes may say otherwise.
+    ///
+    /// ```
+    /// use forebay::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let cache = Cache::builder("shop").fill_lease("5s").build().await?;
+    /// let cheap = cache.route().ttl("1m").without_fill_lease();
+    /// # drop((cache, cheap));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fill_lease(mut self, term: impl IntoDuration) -> Self {
+        self.fill_lease = self.duration("fill_lease", term).map_or(FillLease::AsSet, FillLease::For);
+        self
+    }
+
+    /// Each instance asks the origin for itself, but for routes that set [`fill_lease`](Self::fill_lease).
+    pub fn without_fill_lease(mut self) -> Self {
+        self.fill_lease = FillLease::Off;
         self
     }
 
@@ -684,6 +717,13 @@ impl CacheBuilder {
         settings.hit_for_miss = pass.unwrap_or(settings.hit_for_miss);
         let micro = within("micro_cache", self.micro_cache, secs(0), secs(1), "0s to 1s is accepted")?;
         settings.micro_cache = micro.unwrap_or(settings.micro_cache);
+        settings.fill_lease = match self.fill_lease {
+            FillLease::For(term) => {
+                within("fill_lease", Some(term), LEAST_LEASE, MAX_TERM, "100ms to 1m is accepted")?
+            }
+            FillLease::Off => None,
+            _ => settings.fill_lease,
+        };
         if matches!(&self.secret, Some(secret) if secret.len() < 16) {
             let value = "fewer than 16 bytes".into();
             return Err(BuildError::Range {

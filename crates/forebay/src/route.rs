@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::event::{Meters, Names};
+use forebay_core::l2::MAX_TERM;
+use forebay_core::seek::FillLease;
 use forebay_core::tag::Target;
 use forebay_policy::profile::VaryNames;
 use forebay_policy::variant::VaryAllow;
@@ -46,6 +48,7 @@ pub struct RouteOptions {
     partition: Option<Arc<PartitionFn>>,
     cookies: Cookies,
     coherence: Coherence,
+    fill_lease: FillLease,
     off: bool,
     upkeep: Upkeep,
     error: Option<RouteError>,
@@ -218,6 +221,24 @@ impl RouteOptions {
         self
     }
 
+    /// One instance of all fetches an answer of this route, and holds a lease of this term: see
+    /// [`CacheBuilder::fill_lease`](crate::CacheBuilder::fill_lease). A term under 100 ms counts as 100 ms, one over a minute as
+    /// a minute.
+    pub fn fill_lease(mut self, term: impl IntoDuration) -> Self {
+        match term.into_duration("fill_lease") {
+            Ok(term) => self.fill_lease = FillLease::For(term.clamp(LEAST_LEASE, MAX_TERM)),
+            Err(error) => self.note(RouteError::Duration(error)),
+        }
+        self
+    }
+
+    /// Each instance fetches the answers of this route for itself. For handlers that are about as fast as Redis, and for
+    /// those that ask another instance of the same service for the same URL: that one would wait for this one.
+    pub fn without_fill_lease(mut self) -> Self {
+        self.fill_lease = FillLease::Off;
+        self
+    }
+
     /// Nothing is looked up and nothing is stored.
     pub fn off(mut self) -> Self {
         self.off = true;
@@ -255,6 +276,7 @@ impl fmt::Debug for RouteOptions {
             .field("cookies", &self.cookies)
             .field("coherence", &self.coherence)
             .field("upkeep", &self.upkeep)
+            .field("fill_lease", &self.fill_lease)
             .field("off", &self.off)
             .finish_non_exhaustive()
     }
@@ -270,6 +292,7 @@ pub(crate) struct Route {
     pub(crate) query: Option<Arc<[Box<str>]>>,
     pub(crate) cookies: Cookies,
     pub(crate) mode: Mode,
+    pub(crate) fill_lease: FillLease,
     /// An inner layer stands on this route.
     pub(crate) annotated: bool,
     pub(crate) meters: Meters,
@@ -337,6 +360,7 @@ impl Route {
             cookies: options.cookies,
             mode,
             upkeep: options.upkeep.or(upkeep),
+            fill_lease: options.fill_lease,
             annotated: false,
             meters: Meters::new(names.clone(), label),
             partition: options.partition,
@@ -377,3 +401,6 @@ impl fmt::Debug for Route {
 pub(crate) fn templates(options: &RouteOptions) -> impl Iterator<Item = &Template> {
     options.labels.templates()
 }
+
+/// The shortest term of a fill lease: it is renewed a few times within it.
+pub(crate) const LEAST_LEASE: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::Seq;
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Refusal, Roll, Scores,
-    Shards, Store, Stored,
+    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_TERM, Notices, Page, Position, Presence, Refusal,
+    Roll, Scores, Shards, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
@@ -144,11 +144,7 @@ impl L2 for RedisL2 {
             // One command, so one instant; a value of a wrong type reads as nothing.
             let (value, seq, incarnation): (Option<Bytes>, Option<Bytes>, Option<Bytes>) =
                 self.answer(self.within(client.mget(names)).await)?;
-            let value = value.filter(|value| value.len() <= self.redis.max_value);
-            Ok(Lookup {
-                frame: value.and_then(schema::frame_of),
-                position: schema::position(seq.as_deref(), incarnation.as_deref()),
-            })
+            Ok(self.looked_up(value, seq.as_deref(), incarnation.as_deref()))
         })
     }
 
@@ -205,6 +201,43 @@ impl L2 for RedisL2 {
                 scores.seqs.extend(more.seqs);
             }
             Ok(scores)
+        })
+    }
+
+    fn claim(&self, key: Key, token: Token, term: Duration, after: Seq) -> L2Future<'_, (Claim, Lookup)> {
+        Box::pin(async move {
+            let Schema { position, incarnation, .. } = &self.schema;
+            let names =
+                [position.clone(), incarnation.clone(), self.schema.entry(key), self.schema.lease(key)];
+            let token = Value::Bytes(Bytes::copy_from_slice(&token.0));
+            let args = vec![token, millis(term.min(MAX_TERM)), millis(MAX_TERM), decimal(after)];
+            let client = self.reads.client()?;
+            let reply = scripts::CLAIM.call(&client, names.map(Into::into).into(), args);
+            let (claim, left, value, seq, incarnation): Claimed = self.answer(self.within(reply).await)?;
+            let found = self.looked_up(value, seq.as_deref(), incarnation.as_deref());
+            Ok((claimed(&claim, left).ok_or_else(malformed)?, found))
+        })
+    }
+
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure> {
+        Box::pin(async move {
+            let (what, term) = match tend {
+                Tend::Renew(term) => ("renew", term),
+                Tend::Waive(term) => ("waive", term),
+                _ => ("release", MAX_TERM),
+            };
+            let args = vec![
+                Value::Bytes(Bytes::copy_from_slice(&token.0)),
+                what.into(),
+                millis(term.min(MAX_TERM)),
+                self.schema.channel.as_str().into(),
+                Value::Bytes(self.schema.sealed(schema::release(key))),
+            ];
+            let client = self.reads.client()?;
+            let ours: i64 = self.answer(
+                self.within(scripts::TEND.call(&client, vec![self.schema.lease(key).into()], args)).await,
+            )?;
+            Ok(if ours == 1 { Tenure::Ours } else { Tenure::Lost })
         })
     }
 
@@ -302,6 +335,11 @@ impl RedisL2 {
         let (seq, incarnation): (Option<Bytes>, Option<Bytes>) =
             self.answer(self.within(client.mget(names)).await)?;
         Ok(schema::position(seq.as_deref(), incarnation.as_deref()))
+    }
+
+    fn looked_up(&self, value: Option<Bytes>, seq: Option<&[u8]>, incarnation: Option<&[u8]>) -> Lookup {
+        let value = value.filter(|value| value.len() <= self.redis.max_value);
+        Lookup { frame: value.and_then(schema::frame_of), position: schema::position(seq, incarnation) }
     }
 
     async fn store_checked(&self, store: Store<'_>) -> Result<Stored, L2Error> {
@@ -506,6 +544,18 @@ impl Heartbeat {
     }
 }
 
+/// What became of a claim, how long the lease is held, and what stands under the key, at `v` and at `i`.
+type Claimed = (String, i64, Option<Bytes>, Option<Bytes>, Option<Bytes>);
+
+fn claimed(word: &str, left: i64) -> Option<Claim> {
+    Some(match word {
+        "claimed" => Claim::Claimed,
+        "held" => Claim::Held(Duration::from_millis(left.try_into().ok()?)),
+        "waived" => Claim::Waived,
+        _ => return None,
+    })
+}
+
 fn stored(word: &str) -> Option<Stored> {
     Some(match word {
         "accepted" => Stored::Accepted,
@@ -547,6 +597,11 @@ fn idents_as_args(idents: &[Ident]) -> impl Iterator<Item = Value> {
 
 fn decimal(number: impl ToString) -> Value {
     Value::from(number.to_string())
+}
+
+/// At least one: Redis takes no less.
+fn millis(duration: Duration) -> Value {
+    decimal(duration.as_millis().max(1))
 }
 
 fn micros(duration: Duration) -> Value {

@@ -30,7 +30,7 @@
 //! ```text
 //! ACL SETUSER shop on >secret resetkeys resetchannels ~{shop:* &{shop:* -@all
 //!   +hello +select +ping +info +role +client|id +subscribe +mget +eval +evalsha
-//!   +time +get +set +unlink +getrange +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zrevrangebyscore
+//!   +time +get +set +pttl +unlink +getrange +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zrevrangebyscore
 //!   +zremrangebyscore +zremrangebyrank +zscore +zmscore +publish
 //! ```
 //!

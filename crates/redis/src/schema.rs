@@ -10,7 +10,8 @@
 //! | `:i` | string | the incarnation, 16 bytes |
 //! | `:l` | sorted set | the log: ident (16 bytes), with the number of its last invalidation as score; the shapes of patterns, below zero; and the sentinel |
 //! | `:e:<key in hex>` | string, PX | an entry: its stamp, 8 bytes big-endian, then its frame |
-//! | `:c` | channel | one message for each invalidation, see [`decode`] |
+//! | `:f:<key in hex>` | string, PX | a fill lease: its holder's token, 16 bytes, `v` as it was claimed, and `+` once somebody waits; or `-`, waived |
+//! | `:c` | channel | one message for each invalidation, see [`decode`], and one for the end of each lease that is waited for, see [`released`] |
 //! | `:sc` | sharded channel | the same, in a cluster |
 //!
 //! | `:m` | sorted set | the live instances, each with the end of its lease as score, in microseconds; and the incarnation |
@@ -63,6 +64,7 @@ const STAMP_LEN: usize = size_of::<Seq>();
 #[derive(Clone, Debug)]
 pub(crate) struct Schema {
     entry_prefix: String,
+    lease_prefix: String,
     pub(crate) position: Bytes,
     pub(crate) incarnation: Bytes,
     pub(crate) log: Bytes,
@@ -90,6 +92,7 @@ impl Schema {
         Self {
             seal: MessageSeal::new(secrets, channel.as_bytes()),
             entry_prefix: format!("{tag}:e:"),
+            lease_prefix: format!("{tag}:f:"),
             position: format!("{tag}:v").into(),
             incarnation: format!("{tag}:i").into(),
             log: format!("{tag}:l").into(),
@@ -123,15 +126,23 @@ impl Schema {
     }
 
     pub(crate) fn entry(&self, key: Key) -> Bytes {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut name = Vec::with_capacity(self.entry_prefix.len() + 2 * key.as_bytes().len());
-        name.extend_from_slice(self.entry_prefix.as_bytes());
-        for byte in key.as_bytes() {
-            name.push(HEX[usize::from(byte >> 4)]);
-            name.push(HEX[usize::from(byte & 15)]);
-        }
-        name.into()
+        named(&self.entry_prefix, key)
     }
+
+    pub(crate) fn lease(&self, key: Key) -> Bytes {
+        named(&self.lease_prefix, key)
+    }
+}
+
+fn named(prefix: &str, key: Key) -> Bytes {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut name = Vec::with_capacity(prefix.len() + 2 * key.as_bytes().len());
+    name.extend_from_slice(prefix.as_bytes());
+    for byte in key.as_bytes() {
+        name.push(HEX[usize::from(byte >> 4)]);
+        name.push(HEX[usize::from(byte & 15)]);
+    }
+    name.into()
 }
 
 /// Which shard it is, out of how many.
@@ -229,6 +240,20 @@ pub(crate) fn is_report(message: &[u8]) -> bool {
     reader.array() == Some(2) && reader.bytes().is_some() && reader.uint() == Some(1) && reader.0.is_empty()
 }
 
+/// The message that tells of the end of a key's fill lease: the MessagePack array `[key]`, the key a string of 16 bytes.
+pub(crate) fn release(key: Key) -> Vec<u8> {
+    [&RELEASED[..], key.as_bytes()].concat()
+}
+
+/// Reads a message of [`release`]; `None` if it is none.
+pub(crate) fn released(message: &[u8]) -> Option<Key> {
+    let key = message.strip_prefix(&RELEASED)?;
+    key.try_into().ok().map(Key::from_bytes)
+}
+
+/// An array of one, which is a string of 16.
+const RELEASED: [u8; 2] = [0x91, 0xb0];
+
 /// What is left of some MessagePack.
 struct Reader<'a>(&'a [u8]);
 
@@ -305,6 +330,16 @@ mod tests {
             assert_eq!(decode(&whole[..cut]), None, "cut at {cut}");
         }
         assert_eq!(decode(&[&whole[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn the_end_of_a_lease_is_no_invalidation_nor_the_other_way_round() {
+        let key = Key::from_bytes([9; 16]);
+        assert_eq!(released(&release(key)), Some(key));
+        assert_eq!(decode(&release(key)), None);
+        assert_eq!(released(&encoded(9, 7, &[])), None);
+        assert_eq!(released(&release(key)[..17]), None);
+        assert_eq!(released(&[&release(key)[..], &[0]].concat()), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The scripts, and how they are called.
 //!
-//! All of them begin with `log.lua`, which reads the log and knows how to begin, to issue and to trim. They are called
+//! Those that know the log begin with `log.lua`, which reads it and knows how to begin, to issue and to trim. They are called
 //! by their hash; a server that does not have one (it restarted, or was told `SCRIPT FLUSH`) gets the text.
 
 use std::sync::LazyLock;
@@ -114,3 +114,7 @@ pub(crate) static ROLL: LazyLock<Script> = LazyLock::new(|| {
 pub(crate) static SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/scores.lua")))
 });
+
+pub(crate) static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
+
+pub(crate) static TEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tend.lua")));

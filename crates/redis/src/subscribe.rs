@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::connection::{Connection, Dialer, Slot};
-use crate::schema::{Schema, decode, is_report};
+use crate::schema::{Schema, decode, is_report, released};
 
 /// Subscribes, and again whenever the subscription is lost, until nobody listens any more.
 pub(crate) async fn run(mut dialer: Dialer, slot: Slot, schema: Schema, notices: Sender<Notice>) {
@@ -79,8 +79,14 @@ async fn forward(
 }
 
 fn read(schema: &Schema, message: &Message) -> Notice {
-    match message.value.as_bytes().and_then(|bytes| schema.opened(bytes)) {
-        Some(message) if is_report(message) => Notice::Report,
-        message => message.and_then(decode).map_or(Notice::Malformed, Notice::Message),
+    let Some(message) = message.value.as_bytes().and_then(|bytes| schema.opened(bytes)) else {
+        return Notice::Malformed;
+    };
+    if is_report(message) {
+        return Notice::Report;
+    }
+    match released(message) {
+        Some(key) => Notice::Released(key),
+        None => decode(message).map_or(Notice::Malformed, Notice::Message),
     }
 }

@@ -1,7 +1,12 @@
 //! The in-memory L2 keeps the promises of the contract, and the suite notices when one is broken.
 
+use std::time::Duration;
+
 use forebay_core::key::Key;
-use forebay_core::l2::{Issued, L2, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store, Stored};
+use forebay_core::l2::{
+    Claim, Issued, L2, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store, Stored, Tend, Tenure,
+    Token,
+};
 use forebay_core::tag::Ident;
 use forebay_testkit::conformance::{self, TINY_LOG, conformance};
 use forebay_testkit::memory::{MemoryL2, MemoryServer, Settings};
@@ -72,6 +77,14 @@ impl L2 for Torn {
 
     fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores> {
         self.0.scores(idents)
+    }
+
+    fn claim(&self, key: Key, token: Token, term: Duration, after: u64) -> L2Future<'_, (Claim, Lookup)> {
+        self.0.claim(key, token, term, after)
+    }
+
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure> {
+        self.0.tend(key, token, tend)
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {

@@ -33,6 +33,13 @@ impl State {
             || self.lacks(Mechanism::EntryCheck)
     }
 
+    /// The number of the last invalidation of any of these idents that the instance knows of and L2 has confirmed; 0 if there
+    /// is none.
+    #[must_use]
+    pub fn last_invalidated(&self, idents: &[Ident]) -> Seq {
+        idents.iter().filter_map(|ident| self.table.get(ident)).max().unwrap_or(0)
+    }
+
     /// The stamp of a value that the origin has confirmed, when it was asked at `asked`: as far from `stamp` towards
     /// `asked` as the instance knows of no invalidation in between. The stamp it had, if it has been invalidated.
     #[must_use]

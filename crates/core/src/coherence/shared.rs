@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::bookkeeping::Bookkeeping;
 use super::protocol::{Action, Event, FrameVerdict, Settings, Ticket};
 use super::state::State;
-use crate::entry::{Entry, Stamp};
+use crate::entry::{Entry, Seq, Stamp};
 use crate::l2::{Incarnation, Position, Scores};
 use crate::pattern::{Learned, Shape};
 use crate::tag::Ident;
@@ -168,6 +168,12 @@ impl Coherence {
         let news =
             |state: &State| shapes.iter().any(|shape| state.shapes.iter().all(|known| known != *shape));
         if news(&self.read()) { self.update(|state| state.learn(shapes)) } else { Learned::Nothing }
+    }
+
+    /// See [`State::last_invalidated`].
+    #[must_use]
+    pub fn last_invalidated(&self, idents: &[Ident]) -> Seq {
+        self.read().last_invalidated(idents)
     }
 
     /// See [`State::confirmed`].

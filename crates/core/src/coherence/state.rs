@@ -267,6 +267,8 @@ impl State {
                 self.next_poll = now;
                 self.suspect();
             }
+            // Says nothing of what is invalid.
+            Notice::Released(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use std::future::{Future, ready};
 
 use tokio::time::timeout;
 
-use super::outcome::Grounds;
+use super::outcome::{Duty, Grounds, Told};
 use super::state::Tiers;
 use crate::entry::{Seq, Stamp, Stored};
 use crate::event::{Event, Op};
@@ -56,7 +56,7 @@ impl<V: Stored> Tiers<V> {
         let idents: Vec<Ident> = fills.iter().flat_map(named).collect();
         match self.grounds_after(before, receipt, &idents).await {
             Some(grounds) => {
-                self.fill(None, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await;
+                self.fill(Duty::NONE, grounds, None, Filling::Storable(Box::pin(ready(fills)))).await;
             }
             None => self.instance().recorder().observe(&Event::NotStored("invalidated")),
         }
@@ -71,7 +71,14 @@ impl<V: Stored> Tiers<V> {
             Proof::Local(own) => {
                 let stamp = Stamp { epoch: own.epoch, ..stamp };
                 let untouched = coherence.untouched_since(before.stamp.epoch, Some(own), idents);
-                untouched.then_some(Grounds { key, stamp, incarnation, asked: Moment::default() })
+                untouched.then_some(Grounds {
+                    key,
+                    stamp,
+                    incarnation,
+                    asked: Moment::default(),
+                    told: Told::ByL2,
+                    frame: None,
+                })
             }
             Proof::Log(issued) => {
                 let scores = self.scores(shard, idents).await?;
@@ -83,7 +90,14 @@ impl<V: Stored> Tiers<V> {
                 let stamp = Stamp { seq: issued.position.seq, ..stamp };
                 let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)
                     && coherence.untouched_since(before.stamp.epoch, None, idents);
-                untouched.then_some(Grounds { key, stamp, incarnation, asked: Moment::default() })
+                untouched.then_some(Grounds {
+                    key,
+                    stamp,
+                    incarnation,
+                    asked: Moment::default(),
+                    told: Told::ByL2,
+                    frame: None,
+                })
             }
         }
     }

@@ -9,13 +9,14 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::outcome::{Absence, Failing, Fetched, Filled, Grounds, fail, land};
+use super::outcome::{Absence, Duty, Failing, Fetched, Filled, Grounds, land};
 use super::state::Tiers;
 use crate::entry::{Entry, Stamp, Stored};
 use crate::event::{Event, Op};
 use crate::flight::{Crew, Lead};
 use crate::frame::{self, Header};
-use crate::l2::{Store, Stored as StoreResult};
+use crate::l2::{Refusal, Store, Stored as StoreResult};
+use crate::lease::Lease;
 use crate::seek::{Fill, Filling, Marker, Origin};
 use crate::shard::Shard;
 use crate::tag::{Idents, TargetError};
@@ -24,14 +25,14 @@ impl<V: Stored> Tiers<V> {
     /// Asks the origin on a task of its own, and waits for as much as the requester needs.
     pub(crate) async fn ask<O: Origin<V>>(
         self: &Arc<Self>,
-        lead: Option<Lead<Arc<Entry<V>>>>,
+        duty: Duty<V>,
         grounds: Grounds,
         absence: Absence,
         usable: Option<Arc<Entry<V>>>,
         origin: O,
     ) -> Fetched<V, O> {
         let (reply, answered) = oneshot::channel();
-        let crew = lead.as_ref().map(Lead::crew);
+        let crew = duty.lead.as_ref().map(Lead::crew);
         let tiers = Arc::clone(self);
         // A follower may have got what was valid when it arrived and is not any more.
         let usable = usable.filter(|entry| self.is_intact(entry));
@@ -39,14 +40,14 @@ impl<V: Stored> Tiers<V> {
             let (answer, filling) = origin.ask(usable.clone()).await;
             match filling {
                 Filling::Complete(fills) => {
-                    let kept = tiers.take_up_all(lead, grounds, usable.as_deref(), fills);
+                    let kept = tiers.take_up_all(duty.lead, grounds, usable.as_deref(), fills);
                     drop(reply.send(answer));
-                    tiers.store_all(grounds, &kept).await;
+                    tiers.store_all(duty.lease, grounds, &kept).await;
                 }
                 filling => {
                     // A requester that has gone does not stop those who wait for the fill.
                     drop(reply.send(answer));
-                    tiers.fill(lead, grounds, usable, filling).await;
+                    tiers.fill(duty, grounds, usable, filling).await;
                 }
             }
         };
@@ -88,43 +89,44 @@ impl<V: Stored> Tiers<V> {
     /// Stores what the origin brought and ends the flight. Says whether anything was stored.
     pub(super) async fn fill(
         &self,
-        lead: Option<Lead<Arc<Entry<V>>>>,
+        duty: Duty<V>,
         grounds: Grounds,
         usable: Option<Arc<Entry<V>>>,
         filling: Filling<V>,
     ) -> Filled {
-        let fills = match self.arrived(lead.as_ref(), filling).await {
+        let fills = match self.arrived(duty.lead.as_ref(), filling).await {
             Filling::Storable(filling) => {
                 timeout(self.instance.settings.max_fill, filling).await.unwrap_or_default()
             }
             Filling::Complete(fills) => fills,
             other => {
-                self.end_without(lead, grounds, other);
+                self.end_without(duty, grounds, other);
                 return Filled::Nothing;
             }
         };
-        let kept = self.take_up_all(lead, grounds, usable.as_deref(), fills);
+        let kept = self.take_up_all(duty.lead, grounds, usable.as_deref(), fills);
         let filled = if kept.is_empty() { Filled::Nothing } else { Filled::Something };
-        self.store_all(grounds, &kept).await;
+        self.store_all(duty.lease, grounds, &kept).await;
         filled
     }
 
     /// Ends a flight that has brought nothing to store, and remembers that for those who ask next.
-    fn end_without(&self, lead: Option<Lead<Arc<Entry<V>>>>, grounds: Grounds, filling: Filling<V>) {
+    fn end_without(&self, duty: Duty<V>, grounds: Grounds, filling: Filling<V>) {
         let now = self.now();
         match filling {
             Filling::Failed(entry, until) => {
                 self.failed.note(entry.key, now.after(RETRY).min(until), ());
-                fail(lead, &entry);
+                duty.failed(&entry);
             }
             Filling::Unstorable => {
-                let Some(lead) = lead else { return };
-                let until = now.after(self.instance.settings.hit_for_miss);
-                self.unstorable.note(lead.key(), until, grounds.stamp);
-                lead.unshareable();
+                if let Some(lead) = &duty.lead {
+                    let until = now.after(self.instance.settings.hit_for_miss);
+                    self.unstorable.note(lead.key(), until, grounds.stamp);
+                }
+                duty.unshareable();
             }
-            Filling::LookAgain => lead.map_or((), Lead::look_again),
-            _ => lead.map_or((), Lead::unshareable),
+            Filling::LookAgain => duty.look_again(),
+            _ => duty.unshareable(),
         }
     }
 
@@ -151,10 +153,17 @@ impl<V: Stored> Tiers<V> {
         kept
     }
 
-    /// Offers entries to L2.
-    async fn store_all(&self, grounds: Grounds, kept: &[Arc<Entry<V>>]) {
+    /// Offers entries to L2, and ends the lease under which they were fetched: whoever waits for it finds them, or takes its
+    /// turn, or, where L2 will not have them, need not wait for anybody's.
+    async fn store_all(&self, lease: Option<Lease>, grounds: Grounds, kept: &[Arc<Entry<V>>]) {
+        let mut offer = if kept.is_empty() { Offer::Unfit } else { Offer::Made };
         for entry in kept {
-            self.store(grounds, entry).await;
+            if self.store(grounds, entry).await == Offer::Unfit {
+                offer = Offer::Unfit;
+            }
+        }
+        if let Some(lease) = lease.filter(|_| offer == Offer::Unfit) {
+            lease.waive();
         }
     }
 
@@ -207,12 +216,13 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// Offers an entry to L2.
-    async fn store(&self, grounds: Grounds, entry: &Entry<V>) {
+    async fn store(&self, grounds: Grounds, entry: &Entry<V>) -> Offer {
         let settings = &self.instance.settings;
         let Shard { coherence, remote, .. } = self.instance.shard(entry.key);
-        let (Some(remote), Some(incarnation)) = (remote, grounds.incarnation) else { return };
+        let (Some(remote), Some(incarnation)) = (remote, grounds.incarnation) else { return Offer::Unfit };
         let Some(named) = coherence.offers(entry) else {
-            return self.instance.recorder.observe(&Event::NotStored("invalidated"));
+            self.instance.recorder.observe(&Event::NotStored("invalidated"));
+            return Offer::Made;
         };
         let age = entry.age(settings.clock.now());
         let ttl = entry.lifetime.saturating_add(entry.keep).min(settings.max_lifetime).saturating_sub(age);
@@ -232,22 +242,39 @@ impl<V: Stored> Tiers<V> {
         });
         let frame = match frame {
             Ok(frame) if !ttl.is_zero() => frame,
-            Ok(_) => return,
-            Err(why) => return self.instance.recorder.observe(&Event::NotStored(why)),
+            Ok(_) => return Offer::Unfit,
+            Err(why) => {
+                self.instance.recorder.observe(&Event::NotStored(why));
+                return Offer::Unfit;
+            }
         };
         let store = Store { key: entry.key, incarnation, stamp: entry.stamp.seq, ttl, frame, idents: &named };
         let stored =
             remote.guarded(&self.instance.recorder, &settings.clock, Op::Store, || remote.l2.store(store));
         match stored.await {
-            Ok(StoreResult::Accepted) => self.instance.recorder.observe(&Event::Stored),
-            Ok(StoreResult::Refused(refusal)) => self.instance.recorder.observe(&Event::Refused(refusal)),
-            Err(_) => {}
+            Ok(StoreResult::Accepted) => {
+                self.instance.recorder.observe(&Event::Stored);
+                Offer::Made
+            }
+            Ok(StoreResult::Refused(refusal)) => {
+                self.instance.recorder.observe(&Event::Refused(refusal));
+                if refusal == Refusal::TooLarge { Offer::Unfit } else { Offer::Made }
+            }
+            Err(_) => Offer::Unfit,
         }
     }
 }
 
 /// For how long an origin that has failed is not asked again by those who have something stale in its place.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
+/// What became of an entry that was to go to L2, as those who wait for it on other instances see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// It is there, or another fetch is: this one came at the wrong time.
+    Made,
+    /// L2 does not take it, and would not take another.
+    Unfit,
+}
 
 /// Ends the origin's task when the requester goes before there is an answer and nobody else waits for it.
 struct Leash {

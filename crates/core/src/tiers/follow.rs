@@ -1,6 +1,11 @@
 //! Following: waiting for another request's answer, and judging whether it is good for this one.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::outcome::{Attestation, Followed};
 use super::state::Tiers;
@@ -21,7 +26,7 @@ impl<V: Stored> Tiers<V> {
     ) -> Followed<V> {
         let (began, assurance) = (follower.began(), seeker.assurance());
         let wait = seeker.patience().unwrap_or(self.instance.settings.flight_wait);
-        match tokio::time::timeout(wait, self.settled(follower, seeker)).await {
+        match self.settled_within(wait, follower, seeker).await {
             Ok(Landing::Meanwhile(entry)) => Followed::Slow(entry),
             // A leader that need not be as sure may have had it from L1.
             Ok(Landing::Landed(entry)) if began.at > arrival && began.assurance >= assurance => {
@@ -44,6 +49,22 @@ impl<V: Stored> Tiers<V> {
             // One more call would not make the origin any faster.
             Err(_) if seeker.patience().is_some() => Followed::TimedOut,
             Err(_) => Followed::Alone,
+        }
+    }
+
+    /// The same, for so long; once more that long where the leader has had to wait for another instance. Whoever would rather
+    /// have no answer then waits no longer.
+    async fn settled_within<S: Seeker<V>>(
+        &self,
+        wait: Duration,
+        follower: Follower<Arc<Entry<V>>>,
+        seeker: &S,
+    ) -> Result<Landing<Arc<Entry<V>>>, Elapsed> {
+        let delay = follower.delay();
+        let mut settled = pin!(self.settled(follower, seeker));
+        match timeout(wait, &mut settled).await {
+            Err(_) if delay.has_occurred() && seeker.patience().is_none() => timeout(wait, settled).await,
+            settled => settled,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Attestation, Grounds, Looked};
+use super::outcome::{Attestation, FrameEnd, Grounds, Looked, Told};
 use super::state::Tiers;
 use crate::coherence::{Begun, FrameVerdict, asked};
 use crate::entry::{Assurance, Entry, Span, Stamp, Stored};
@@ -64,7 +64,7 @@ impl<V: Stored> Tiers<V> {
         canonical: &[u8],
         key: Key,
         begun: Begun,
-        suffices: impl FnOnce(&Entry<V>, Moment) -> bool,
+        suffices: impl Fn(&Entry<V>, Moment) -> bool,
     ) -> Looked<V> {
         let now = self.now();
         let here = self.probe(canonical, key, now).ok().map(|(entry, _)| entry);
@@ -85,8 +85,19 @@ impl<V: Stored> Tiers<V> {
         begun: Begun,
         here: Option<Arc<Entry<V>>>,
     ) -> Looked<V> {
-        let grounds = self.local_grounds(key, begun);
-        let (grounds, there) = self.look_there(canonical, key, begun).await.unwrap_or((grounds, None));
+        match self.look_there(canonical, key, begun).await {
+            Some((grounds, there)) => self.choose(here, there, grounds),
+            None => self.choose(here, None, self.local_grounds(key, begun)),
+        }
+    }
+
+    /// The younger of what was at hand and what L2 has.
+    pub(super) fn choose(
+        &self,
+        here: Option<Arc<Entry<V>>>,
+        there: Option<Entry<V>>,
+        grounds: Grounds,
+    ) -> Looked<V> {
         // Asking takes time, and an answer may have brought news.
         let here = here.filter(|entry| self.is_intact(entry));
         match (here, there) {
@@ -108,12 +119,26 @@ impl<V: Stored> Tiers<V> {
         let remote = shard.remote.as_ref()?;
         let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
         let found = remote.guarded(recorder, clock, Op::Lookup, || remote.l2.lookup(key)).await.ok()?;
-        let position = self.take_in(shard, begun, &found)?;
+        self.read(canonical, key, begun, found, None).await
+    }
+
+    /// Reads what a look into L2, begun then, has brought, but for a frame that was read before. `None` where nothing can be
+    /// built on it.
+    pub(super) async fn read(
+        &self,
+        canonical: &[u8],
+        key: Key,
+        begun: Begun,
+        found: Lookup,
+        before: Option<FrameEnd>,
+    ) -> Option<(Grounds, Option<Entry<V>>)> {
+        let position = self.take_in(self.instance.shard(key), begun, &found)?;
+        let end = found.frame.as_deref().map(end_of);
         let entry = match found.frame {
-            Some(frame) => self.promote(canonical, key, begun, position, &frame).await,
-            None => None,
+            Some(frame) if end != before => self.promote(canonical, key, begun, position, &frame).await,
+            _ => None,
         };
-        Some((grounds_at(key, position, begun, self.now()), entry))
+        Some((grounds_at((key, position), begun, self.now(), end), entry))
     }
 
     /// The position a lookup saw, if it is in the log we follow; else the protocol is told.
@@ -195,7 +220,21 @@ impl<V: Stored> Tiers<V> {
     }
 }
 
-fn grounds_at(key: Key, position: Position, begun: Begun, asked: Moment) -> Grounds {
+/// The last bytes of a frame, after zeros where it has too few.
+fn end_of(frame: &[u8]) -> FrameEnd {
+    let mut end = FrameEnd::default();
+    let len = frame.len().min(end.len());
+    let at = end.len() - len;
+    end[at..].copy_from_slice(&frame[frame.len() - len..]);
+    end
+}
+
+fn grounds_at(
+    (key, position): (Key, Position),
+    begun: Begun,
+    asked: Moment,
+    frame: Option<FrameEnd>,
+) -> Grounds {
     let stamp = Stamp { seq: position.seq, epoch: begun.stamp.epoch };
-    Grounds { key, stamp, incarnation: Some(position.incarnation), asked }
+    Grounds { key, stamp, incarnation: Some(position.incarnation), asked, told: Told::ByL2, frame }
 }

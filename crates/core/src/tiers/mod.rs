@@ -8,6 +8,7 @@ mod state;
 mod attest;
 mod follow;
 mod look;
+mod turn;
 mod fill;
 mod refresh;
 mod change;
@@ -17,4 +18,4 @@ pub use self::outcome::{Absence, Failing, Fetched, Probe, Synced};
 pub use self::refresh::Refreshing;
 pub use self::state::Tiers;
 
-pub(crate) use self::outcome::{Followed, Looked, Place, fail, land};
+pub(crate) use self::outcome::{Duty, Followed, Looked, Place};

@@ -7,6 +7,7 @@ use crate::event::Tier;
 use crate::flight::{Follower, Lead};
 use crate::key::Key;
 use crate::l2::Incarnation;
+use crate::lease::Lease;
 use crate::seek::Origin;
 use crate::time::Moment;
 
@@ -94,6 +95,21 @@ pub(crate) struct Grounds {
     pub(super) incarnation: Option<Incarnation>,
     /// A moment before the origin was asked; the clock's start where that is not known.
     pub(super) asked: Moment,
+    pub(super) told: Told,
+    /// The end of the frame that L2 had: what tells it from another.
+    pub(super) frame: Option<FrameEnd>,
+}
+
+/// The last bytes of a frame: its checksum.
+pub(super) type FrameEnd = [u8; 16];
+
+/// Who has told what a fill rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// L2, just now.
+    ByL2,
+    /// Nobody: it is what has been applied here.
+    ByNobody,
 }
 
 /// Whether a fill has left anything behind.
@@ -134,14 +150,58 @@ pub(crate) enum Looked<V> {
     Nothing(Grounds),
 }
 
-pub(crate) fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
-    if let Some(lead) = lead {
-        lead.land(Arc::clone(entry));
+/// What a request has taken on that goes ahead, and has to end: the flight that it leads, and the lease under which no other
+/// instance fetches the same. Dropping it abandons both.
+#[derive(Debug)]
+pub(crate) struct Duty<V> {
+    pub(super) lead: Option<Lead<Arc<Entry<V>>>>,
+    pub(super) lease: Option<Lease>,
+}
+
+impl<V> Duty<V> {
+    /// Of a request that leads nothing.
+    pub(crate) const NONE: Self = Self { lead: None, lease: None };
+
+    /// Ends it: everybody may share this.
+    pub(crate) fn land(self, entry: &Arc<Entry<V>>) {
+        land(self.lead, entry);
+    }
+
+    /// Ends it: the origin failed. Followers may settle for this entry, which is stale.
+    pub(super) fn failed(self, entry: &Arc<Entry<V>>) {
+        self.waive(|lead| lead.failed(Arc::clone(entry)));
+    }
+
+    /// Ends it without having asked the origin, which has failed lately.
+    pub(crate) fn fail(self, entry: &Arc<Entry<V>>) {
+        if let Some(lead) = self.lead {
+            lead.failed(Arc::clone(entry));
+        }
+    }
+
+    /// Ends it: everybody asks for itself.
+    pub(super) fn unshareable(self) {
+        self.waive(Lead::unshareable);
+    }
+
+    /// Ends it: everybody looks again, here under another key.
+    pub(super) fn look_again(self) {
+        self.waive(Lead::look_again);
+    }
+
+    /// Other instances have nothing to wait for in any of these cases.
+    fn waive(self, end: impl FnOnce(Lead<Arc<Entry<V>>>)) {
+        if let Some(lead) = self.lead {
+            end(lead);
+        }
+        if let Some(lease) = self.lease {
+            lease.waive();
+        }
     }
 }
 
-pub(crate) fn fail<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
+pub(super) fn land<V>(lead: Option<Lead<Arc<Entry<V>>>>, entry: &Arc<Entry<V>>) {
     if let Some(lead) = lead {
-        lead.failed(Arc::clone(entry));
+        lead.land(Arc::clone(entry));
     }
 }

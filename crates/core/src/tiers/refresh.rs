@@ -7,8 +7,9 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::fill::RETRY;
-use super::outcome::{Filled, Looked};
+use super::outcome::{Duty, Filled, Looked};
 use super::state::Tiers;
+use super::turn::Errand;
 use crate::coherence::Begun;
 use crate::entry::{Assurance, Entry, Stored};
 use crate::event::{Event, Refresh};
@@ -23,6 +24,8 @@ pub struct Refreshing<V> {
     lead: Lead<Arc<Entry<V>>>,
     key: Key,
     begun: Begun,
+    /// Of the lease, so that one instance of all refreshes.
+    term: Option<Duration>,
 }
 
 impl<V: Stored> Tiers<V> {
@@ -39,7 +42,7 @@ impl<V: Stored> Tiers<V> {
         }
         let now = Takeoff { stamp: begun.stamp, at, assurance: Assurance::Bounded };
         match flights.join(key, now, |_| true) {
-            Joined::Lead(lead) => Some(Refreshing { lead, key, begun }),
+            Joined::Lead(lead) => Some(Refreshing { lead, key, begun, term: self.term(seeker) }),
             Joined::Follow(_) => None,
             // What is served goes on being served: a later request may have room.
             Joined::Alone(full) => {
@@ -49,19 +52,24 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
-    /// Fetches an entry anew while it is being served: from L2 if another instance was faster, else from the origin. What the
+    /// Fetches an entry anew while it is being served: from L2 if another instance was or is faster, else from the origin. What the
     /// origin replies is dropped once it is stored. Ends by itself: an origin that hangs is given up after `max_fill`.
     ///
     /// # Cancel safety
     /// When dropped, the flight is over and the next request after a second begins another.
     pub async fn refresh<O: Origin<V>>(&self, refreshing: Refreshing<V>, entry: Arc<Entry<V>>, origin: O) {
-        let Refreshing { lead, key, begun } = refreshing;
+        let Refreshing { lead, key, begun, term } = refreshing;
         let mut ending = Ending { tiers: self, key, refresh: Refresh::Abandoned };
         let replaces = |found: &Entry<V>, now| replaces(found, &entry, now);
-        let (usable, grounds) = match self.look_for(&entry.canonical, key, begun, replaces).await {
+        let looked = self.look_for(&entry.canonical, key, begun, replaces).await;
+        let mut duty = Duty { lead: Some(lead), lease: None };
+        let errand = Errand { canonical: &entry.canonical, key, term, wait: None };
+        let invalidated = || self.instance.shard(key).coherence.last_invalidated(&entry.idents);
+        let looked = self.take_turn_for(errand, &mut duty, looked, replaces, invalidated).await;
+        let (usable, grounds) = match looked {
             Looked::Found(found, ..) if replaces(&found, self.now()) => {
                 ending.refresh = Refresh::Elsewhere;
-                return lead.land(found);
+                return duty.land(&found);
             }
             Looked::Found(found, _, grounds) => (Some(found), grounds),
             Looked::Nothing(grounds) => (Some(entry).filter(|entry| self.is_intact(entry)), grounds),
@@ -73,9 +81,9 @@ impl<V: Stored> Tiers<V> {
             return;
         };
         drop(reply);
-        let filling = self.arrived(Some(&lead), filling).await;
+        let filling = self.arrived(duty.lead.as_ref(), filling).await;
         let refresh = Refresh::by(&filling);
-        match (self.fill(Some(lead), grounds, usable, filling).await, refresh) {
+        match (self.fill(duty, grounds, usable, filling).await, refresh) {
             // Its body has broken off.
             (Filled::Nothing, Refresh::Origin) => {}
             _ => ending.refresh = refresh,

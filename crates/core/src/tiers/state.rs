@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::outcome::{Absence, Grounds, Place, Synced};
+use super::outcome::{Absence, Grounds, Place, Synced, Told};
 use super::recent::Recent;
 use crate::coherence::{Begun, Serves};
 use crate::entry::{Entry, Stamp, Stored};
@@ -12,7 +13,7 @@ use crate::flight::{Flights, Joined, Takeoff};
 use crate::instance::{Instance, Settings};
 use crate::key::Key;
 use crate::l1::{L1, L1Settings};
-use crate::seek::{Seeker, Sharing};
+use crate::seek::{FillLease, Seeker, Sharing};
 use crate::time::Moment;
 
 /// L1, flights and the instance they belong to, for one kind of value.
@@ -166,6 +167,17 @@ impl<V: Stored> Tiers<V> {
         }
     }
 
+    /// For how long this request's instance would keep the others from fetching the same; `None` if each fetches for itself.
+    pub(super) fn term<S: Seeker<V>>(&self, seeker: &S) -> Option<Duration> {
+        match seeker.fill_lease() {
+            // Whoever is waited for by another layer must not wait for that layer's lease.
+            _ if seeker.sharing() == Sharing::Nested => None,
+            FillLease::AsSet => self.instance.settings.fill_lease,
+            FillLease::For(term) => Some(term),
+            FillLease::Off => None,
+        }
+    }
+
     /// Puts an entry into L1 unless it has been invalidated meanwhile.
     pub(super) fn keep(&self, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
@@ -179,7 +191,8 @@ impl<V: Stored> Tiers<V> {
     /// What a fill rests on when L2 has told nothing: what has been applied here.
     pub(crate) fn local_grounds(&self, key: Key, begun: Begun) -> Grounds {
         let incarnation = self.instance.shard(key).coherence.incarnation();
-        Grounds { key, stamp: begun.stamp, incarnation, asked: self.now() }
+        let told = Told::ByNobody;
+        Grounds { key, stamp: begun.stamp, incarnation, asked: self.now(), told, frame: None }
     }
 }
 

@@ -18,6 +18,7 @@ mod failovers;
 mod failures;
 mod forged;
 mod guarantees;
+mod leases;
 mod limits;
 mod losses;
 mod patterns;

@@ -58,7 +58,7 @@ fn tier(from: From, assurance: Assurance) -> Tier {
         From::L1 | From::Unsynced | From::Flight | From::Refreshing => Tier::L1,
         // An entry of L1 as good as of L2.
         From::Confirmed | From::Fallback => Tier::L1,
-        From::L2 => Tier::L2,
+        From::L2 | From::Lease => Tier::L2,
         From::Origin | From::Failed => Tier::Origin,
     }
 }
@@ -175,6 +175,8 @@ async fn run_with(seed: u64, grace: Duration, manners: Draw, writes: Writes) -> 
         let mut node = world.start_over(world.clients(), delays, |settings| {
             settings.coherence.partition_grace = grace;
             settings.coherence.max_idents = 30;
+            // Where instances wait for each other, there is less of what can go wrong in a given time.
+            settings.fill_lease = settings.fill_lease.filter(|_| seed % 2 == 1);
         });
         node.origin_takes = 300;
         let mut own = |n: u64| Random(u64::from(random.below(u32::MAX)) ^ n);
@@ -194,7 +196,7 @@ async fn run_with(seed: u64, grace: Duration, manners: Draw, writes: Writes) -> 
     tasks.shutdown().await;
     // The lease is counted from when a poll was sent; a request may have been judged right before its end.
     let verdict = history.lock().unwrap().check(LEASE + grace);
-    assert!(verdict.reads > 900, "seed {seed}: {} reads", verdict.reads);
+    assert!(verdict.reads > 600, "seed {seed}: {} reads", verdict.reads);
     verdict
 }
 

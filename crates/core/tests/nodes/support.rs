@@ -11,8 +11,8 @@ use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores, Shards,
-    Store, Stored as StoreResult,
+    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores,
+    Shards, Store, Stored as StoreResult, Tend, Tenure, Token,
 };
 use forebay_core::seek::Seeker;
 use forebay_core::shard::Shard;
@@ -174,6 +174,8 @@ pub(crate) enum From {
     Refreshing,
     L2,
     Flight,
+    /// L2, where another instance has put it that was waited for.
+    Lease,
     Origin,
     /// An entry that the origin has confirmed.
     Confirmed,
@@ -237,6 +239,7 @@ impl Node {
         match fetch::fetch(&self.tiers, &ask, absence, origin).await {
             Fetched::Cached(entry, Tier::L2) => (entry.value.version, From::L2),
             Fetched::Cached(entry, Tier::Flight) => (entry.value.version, From::Flight),
+            Fetched::Cached(entry, Tier::Lease) => (entry.value.version, From::Lease),
             Fetched::Cached(entry, _) => (entry.value.version, From::L1),
             Fetched::Fallback(entry, _) => (entry.value.version, From::Fallback),
             Fetched::TimedOut => unreachable!("these requests wait for as long as the instance says"),
@@ -396,6 +399,14 @@ impl L2 for Line {
 
     fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores> {
         self.run(self.l2.scores(idents))
+    }
+
+    fn claim(&self, key: Key, token: Token, term: Duration, after: Seq) -> L2Future<'_, (Claim, Lookup)> {
+        self.run(self.l2.claim(key, token, term, after))
+    }
+
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure> {
+        self.run(self.l2.tend(key, token, tend))
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {

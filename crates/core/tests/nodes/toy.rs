@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_core::entry::{Assurance, Density, Early, Encoded, Entry, Span, Stamp, Stored, Undecodable};
 use forebay_core::key::{KeyEncoder, PATH};
-use forebay_core::seek::{Fill, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
+use forebay_core::seek::{Fill, FillLease, Filling, Marker, Origin, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::Idents;
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::origin::CountingOrigin;
@@ -156,6 +156,10 @@ impl Seeker<Toy> for Ask {
 
     fn assurance(&self) -> Assurance {
         self.manners.assurance
+    }
+
+    fn fill_lease(&self) -> FillLease {
+        FillLease::AsSet
     }
 }
 

@@ -23,6 +23,8 @@ mod everywhere;
 mod failures;
 #[path = "../nodes/guarantees.rs"]
 mod guarantees;
+#[path = "../nodes/leases.rs"]
+mod leases;
 #[path = "../nodes/losses.rs"]
 mod losses;
 mod parts;

@@ -29,7 +29,7 @@ pub(super) async fn forward(mut from: Notices, to: Sender<Notice>, chaos: Chaos)
             }
         };
         let mut next = match &notice {
-            Notice::Message(_) => match chaos.way() {
+            Notice::Message(_) | Notice::Released(_) => match chaos.way() {
                 Way::Pass => vec![notice],
                 Way::Lost => continue,
                 Way::Twice => vec![notice.clone(), notice],

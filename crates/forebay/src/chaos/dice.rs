@@ -14,6 +14,8 @@ pub(super) enum Op {
     Scores,
     Poll,
     Message,
+    Claim,
+    Tend,
 }
 
 /// Dice for all kinds.
@@ -68,7 +70,7 @@ fn mixed(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-const KINDS: usize = Op::Message as usize + 1;
+const KINDS: usize = Op::Tend as usize + 1;
 /// 2^64 divided by the golden ratio: a step that comes near no small cycle.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores, Store,
-    Stored,
+    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores,
+    Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -60,6 +61,16 @@ impl ChaosL2 {
         sleep(fate.timeout).await;
         Err(L2Error::Timeout)
     }
+
+    /// What a lookup found, as the rest of its throw leaves it.
+    fn damaged(&self, mut found: Lookup, mut throw: Throw) -> Lookup {
+        if let Some(frame) = &found.frame
+            && let Some(damaged) = self.chaos.damaged(frame, &mut throw)
+        {
+            found.frame = Some(damaged.into());
+        }
+        found
+    }
 }
 
 impl L2 for ChaosL2 {
@@ -69,13 +80,8 @@ impl L2 for ChaosL2 {
 
     fn lookup(&self, key: Key) -> L2Future<'_, Lookup> {
         Box::pin(async move {
-            let (mut found, mut throw) = self.answer(Op::Lookup, |l2| l2.lookup(key)).await?;
-            if let Some(frame) = &found.frame
-                && let Some(damaged) = self.chaos.damaged(frame, &mut throw)
-            {
-                found.frame = Some(damaged.into());
-            }
-            Ok(found)
+            let (found, throw) = self.answer(Op::Lookup, |l2| l2.lookup(key)).await?;
+            Ok(self.damaged(found, throw))
         })
     }
 
@@ -93,6 +99,18 @@ impl L2 for ChaosL2 {
 
     fn scores<'a>(&'a self, idents: &'a [Ident]) -> L2Future<'a, Scores> {
         self.call(Op::Scores, move |l2| l2.scores(idents))
+    }
+
+    fn claim(&self, key: Key, token: Token, term: Duration, after: Seq) -> L2Future<'_, (Claim, Lookup)> {
+        Box::pin(async move {
+            let claimed = self.answer(Op::Claim, move |l2| l2.claim(key, token, term, after));
+            let ((claim, found), throw) = claimed.await?;
+            Ok((claim, self.damaged(found, throw)))
+        })
+    }
+
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure> {
+        self.call(Op::Tend, move |l2| l2.tend(key, token, tend))
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {

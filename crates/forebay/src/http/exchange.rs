@@ -183,7 +183,7 @@ fn pass<B: Body>(
     Begun::Pass(Note { forward, detail })
 }
 
-/// Fetches what L1 could not answer: from L2, from another request's flight, or from the origin.
+/// Fetches what L1 could not answer: from L2, from another request's fetch, or from the origin.
 pub(super) async fn fetch<S, B, R>(
     scope: Scope,
     wanted: Box<Wanted>,
@@ -214,7 +214,10 @@ where
             let now = hub.now();
             let collapsed =
                 Forwarded { collapsed: Collapsed::Yes, ..Forwarded::because(forward(wanted.absence)) };
-            let outcome = if tier == Tier::Flight { Outcome::Forwarded(collapsed) } else { Outcome::Hit };
+            let outcome = match tier {
+                Tier::Flight | Tier::Lease => Outcome::Forwarded(collapsed),
+                _ => Outcome::Hit,
+            };
             Ok(respond(&hub, &entry, wanted.as_client(), outcome, tier.as_str(), entry.age(now)))
         }
         Fetched::LookAgain(origin) => look_again(origin).await,

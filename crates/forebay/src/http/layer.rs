@@ -147,6 +147,16 @@ impl RouteLayer {
         self.with(|options| options.coherence(coherence))
     }
 
+    /// See [`RouteOptions::fill_lease`].
+    pub fn fill_lease(self, term: impl IntoDuration) -> Self {
+        self.with(|options| options.fill_lease(term))
+    }
+
+    /// See [`RouteOptions::without_fill_lease`].
+    pub fn without_fill_lease(self) -> Self {
+        self.with(RouteOptions::without_fill_lease)
+    }
+
     /// See [`RouteOptions::off`].
     pub fn off(self) -> Self {
         self.with(RouteOptions::off)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_core::entry::{Assurance, Entry};
-use forebay_core::seek::{Seeker, Sharing, Usage, Variant};
+use forebay_core::seek::{FillLease, Seeker, Sharing, Usage, Variant};
 use forebay_core::tag::{Idents, TargetError};
 use forebay_core::tiers::Absence;
 use forebay_core::time::Moment;
@@ -120,6 +120,17 @@ impl Seeker<Kept> for Wanted {
 
     fn assurance(&self) -> Assurance {
         self.assurance
+    }
+
+    fn turn_wait(&self) -> Option<Duration> {
+        // For whoever has something stale the origin counts as slow after that, whoever asks it.
+        let (soft, hard) = self.route.upkeep.timeouts();
+        soft.or(hard)
+    }
+
+    fn fill_lease(&self) -> FillLease {
+        // Who asks nobody takes no turn.
+        if self.only_if_cached() { FillLease::Off } else { self.route.fill_lease }
     }
 }
 

@@ -21,6 +21,8 @@ async fn each_error_names_the_setting_its_value_and_what_is_accepted() {
         (refused(|b| b.lease("1ms")).await, "lease of 1ms: 100ms to 5m is accepted"),
         (refused(|b| b.partition_grace(Duration::MAX)).await, "0s to 1day is accepted"),
         (refused(|b| b.flight_wait("1h")).await, "flight_wait of 1h: 1ms to 10m is accepted"),
+        (refused(|b| b.fill_lease("1ms")).await, "fill_lease of 1ms: 100ms to 1m is accepted"),
+        (refused(|b| b.fill_lease("2m")).await, "fill_lease of 2m: 100ms to 1m is accepted"),
         (refused(|b| b.name("")).await, "name \"\": a cache's name is 1 to 64 printable ASCII characters"),
         (refused(|b| b.metrics_prefix("a-b")).await, "metrics_prefix \"a-b\""),
         (

@@ -18,6 +18,7 @@ mod head;
 mod hyper;
 mod invalidation;
 mod keys;
+mod leases;
 mod limits;
 mod nested;
 mod orders;

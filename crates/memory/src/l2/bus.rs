@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use forebay_core::l2::{Message, Notice};
+use forebay_core::l2::Notice;
 use tokio::sync::mpsc::Sender;
 
 /// The server's end: all wires that still have a client, and what the server calls itself.
@@ -24,7 +24,7 @@ impl Bus {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
     }
 
-    pub(super) fn publish(&mut self, message: &Message) {
+    pub(super) fn publish(&mut self, message: &Notice) {
         self.0.retain(|wire| match wire.upgrade() {
             Some(wire) => {
                 wire.message(message);
@@ -51,7 +51,7 @@ struct State {
     subscribers: Vec<Subscriber>,
     cut: bool,
     to_drop: usize,
-    held: Option<VecDeque<Message>>,
+    held: Option<VecDeque<Notice>>,
 }
 
 struct Subscriber {
@@ -72,7 +72,7 @@ impl Wire {
         state.subscribers.push(subscriber);
     }
 
-    fn message(&self, message: &Message) {
+    fn message(&self, message: &Notice) {
         let mut state = self.state();
         if state.cut {
             return;
@@ -83,7 +83,7 @@ impl Wire {
         }
         match &mut state.held {
             Some(held) => held.push_back(message.clone()),
-            None => state.deliver(&Notice::Message(message.clone())),
+            None => state.deliver(message),
         }
     }
 
@@ -112,7 +112,7 @@ impl Wire {
     pub(super) fn release(&self) {
         let mut state = self.state();
         for message in state.held.take().unwrap_or_default() {
-            state.deliver(&Notice::Message(message));
+            state.deliver(&message);
         }
     }
 

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Incarnation, Issued, Lookup, Message, Page, Position, Presence, Refusal, Roll, Scores, Store, Stored,
+    Claim, Incarnation, Issued, Lookup, Message, Notice, Page, Position, Presence, Refusal, Roll, Scores,
+    Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::{MAX_SHAPES, Shape};
 use forebay_core::tag::Ident;
 use tokio::time::Instant;
 
 use super::bus::Bus;
+use super::leases::Leases;
 use super::register::Register;
 
 /// What a [`MemoryServer`](super::MemoryServer) is tuned by.
@@ -64,6 +66,7 @@ pub(super) struct Kept {
     pub(super) frames: HashMap<Key, Held>,
     pub(super) log: Log,
     pub(super) register: Register,
+    pub(super) leases: Leases,
 }
 
 #[derive(Clone)]
@@ -141,6 +144,19 @@ impl Data {
         }
     }
 
+    pub(super) fn claim(&mut self, key: Key, token: Token, term: Duration, after: Seq) -> (Claim, Lookup) {
+        let at = self.kept.position.map_or(0, |position| position.seq);
+        (self.kept.leases.claim(key, (token, at), term, after), self.lookup(key))
+    }
+
+    pub(super) fn tend(&mut self, key: Key, token: Token, tend: Tend) -> Tenure {
+        let (tenure, waited_for) = self.kept.leases.tend(key, token, tend);
+        if waited_for {
+            self.bus.publish(&Notice::Released(key));
+        }
+        tenure
+    }
+
     pub(super) fn invalidate(&mut self, idents: &[Ident], at_least: Seq) -> Issued {
         let Position { incarnation, seq: previous } = self.open();
         let seq = self.clock.micros().max(previous + 1).max(at_least.saturating_add(1));
@@ -153,7 +169,8 @@ impl Data {
         }
         let oldest = self.clock.micros().saturating_sub(micros(self.settings.retention));
         self.kept.log.trim(self.settings.max_log, oldest);
-        self.bus.publish(&Message { incarnation, seq, previous, idents: idents.to_vec() });
+        let message = Message { incarnation, seq, previous, idents: idents.to_vec() };
+        self.bus.publish(&Notice::Message(message));
         Issued { position, previous, last }
     }
 

@@ -30,11 +30,15 @@ pub enum Op {
     PollCommands,
     /// [`L2::roll`](forebay_core::l2::L2::roll).
     Roll,
+    /// [`L2::claim`](forebay_core::l2::L2::claim).
+    Claim,
+    /// [`L2::tend`](forebay_core::l2::L2::tend).
+    Tend,
 }
 
 impl Op {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Open,
         Self::Lookup,
         Self::Store,
@@ -44,6 +48,8 @@ impl Op {
         Self::PollBus,
         Self::PollCommands,
         Self::Roll,
+        Self::Claim,
+        Self::Tend,
     ];
 }
 

@@ -1,12 +1,13 @@
 //! The L2, as an instance sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position, Presence, Roll, Scores,
-    Store, Stored,
+    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position, Presence, Roll,
+    Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -16,6 +17,7 @@ mod bus;
 mod register;
 mod data;
 mod faults;
+mod leases;
 mod server;
 
 pub use data::Settings;
@@ -193,6 +195,14 @@ impl L2 for MemoryL2 {
         let idents = idents.to_vec();
         let scores = self.call(Op::Scores, move |data| data.scores(&idents));
         Box::pin(async { scores.await?.ok_or_else(unopened) })
+    }
+
+    fn claim(&self, key: Key, token: Token, term: Duration, after: Seq) -> L2Future<'_, (Claim, Lookup)> {
+        self.call(Op::Claim, move |data| data.claim(key, token, term, after))
+    }
+
+    fn tend(&self, key: Key, token: Token, tend: Tend) -> L2Future<'_, Tenure> {
+        self.call(Op::Tend, move |data| data.tend(key, token, tend))
     }
 
     fn poll(&self, link: Link) -> L2Future<'_, Option<Position>> {

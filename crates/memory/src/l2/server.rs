@@ -116,6 +116,12 @@ impl MemoryServer {
         self.with(|data| data.kept.frames.len())
     }
 
+    /// How many fill leases there are, those that have run out included.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.with(|data| data.kept.leases.len())
+    }
+
     /// How many idents the log holds.
     #[must_use]
     pub fn log_len(&self) -> usize {

@@ -7,6 +7,7 @@ mod support;
 mod bus;
 mod conformance;
 mod forged;
+mod leases;
 mod losses;
 mod operations;
 mod outages;

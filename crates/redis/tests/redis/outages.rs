@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use forebay_core::l2::{L2, L2Error, L2Future, Link, Notice, Position};
+use forebay_core::l2::{L2, L2Error, L2Future, Link, Notice, Position, Tend, Token};
 use forebay_redis::{Redis, RedisL2};
 use forebay_testkit::proxy::{Connections, Direction, Fault, FaultProxy};
 use forebay_testkit::redis::RedisServer;
@@ -19,6 +19,8 @@ fn all<'a>(l2: &'a RedisL2, at: Position) -> Vec<(&'static str, L2Future<'a, ()>
         ("invalidate", Box::pin(async { l2.invalidate(&[], 0).await.map(drop) })),
         ("catch_up", Box::pin(async { l2.catch_up(0).await.map(drop) })),
         ("scores", Box::pin(async { l2.scores(&[]).await.map(drop) })),
+        ("claim", Box::pin(async { l2.claim(key(1), Token([1; 16]), HOUR, 0).await.map(drop) })),
+        ("tend", Box::pin(async { l2.tend(key(1), Token([1; 16]), Tend::Release).await.map(drop) })),
         ("poll", Box::pin(async { l2.poll(Link::Commands).await.map(drop) })),
         ("poll over the bus", Box::pin(async { l2.poll(Link::Bus).await.map(drop) })),
     ]
@@ -174,6 +176,7 @@ async fn a_redis_that_takes_no_writes_can_still_be_read() {
     for refused in [
         setup.l2.store(a_store(at, &[], "x")).await.map(drop),
         setup.l2.invalidate(&[ident(1)], 0).await.map(drop),
+        setup.l2.claim(key(1), Token([1; 16]), HOUR, 0).await.map(drop),
     ] {
         assert!(matches!(refused, Err(L2Error::Protocol(_))), "{refused:?}");
     }

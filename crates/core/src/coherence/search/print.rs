@@ -336,6 +336,8 @@ impl Print {
                 self.num(idents.len() as u64);
                 idents.iter().for_each(|ident| self.ident(*ident));
             }
+            // No node of the search is told of any.
+            Notice::Released(_) => self.num(5),
         }
     }
 
