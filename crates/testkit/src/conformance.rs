@@ -534,7 +534,7 @@ pub async fn the_end_of_a_lease_that_is_waited_for_is_told_and_no_other(a: &impl
     }
     for notices in [&mut at_a, &mut at_b] {
         for n in 1..4 {
-            assert_eq!(notices.recv().await, Some(Notice::Released(key(n))));
+            assert_eq!(released(notices).await, key(n));
         }
     }
 }
@@ -566,7 +566,7 @@ pub async fn a_claim_after_a_position_overrules_what_was_claimed_before_it(a: &i
     assert!(matches!(ok(a.claim(key(0), token(3), TERM, after).await).0, Claim::Held(_)));
     ok(b.tend(key(0), token(2), Tend::Release).await);
     // The invalidation is told as well, before it or after.
-    while notices.recv().await != Some(Notice::Released(key(0))) {}
+    assert_eq!(released(&mut notices).await, key(0));
 }
 
 /// Invalidates from both clients at once: ident n by its n-th invalidation, the second client's after the first's.
@@ -635,6 +635,17 @@ async fn refused(l2: &(impl L2 + ?Sized), store: Store<'_>, why: Refusal) {
 fn store(n: u64, at: Position, frame: Bytes) -> Store<'static> {
     let Position { incarnation, seq } = at;
     Store { key: key(n), incarnation, stamp: seq, ttl: Duration::from_secs(60), frame, idents: &[] }
+}
+
+/// The key of the next lease of whose end the bus tells.
+async fn released(notices: &mut Notices) -> Key {
+    loop {
+        match notices.recv().await {
+            Some(Notice::Released(key)) => return key,
+            Some(_) => {}
+            None => panic!("the subscription has ended"),
+        }
+    }
 }
 
 fn token(n: u64) -> Token {

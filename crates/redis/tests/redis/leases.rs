@@ -11,6 +11,13 @@ const TERM: Duration = Duration::from_secs(60);
 const ONE: Token = Token([1; 16]);
 const OTHER: Token = Token([2; 16]);
 
+/// Connected for lookups as well: claims go over the same connection.
+async fn started() -> Setup {
+    let setup = Setup::start().await;
+    until(async || setup.l2.lookup(key(0)).await.ok()).await;
+    setup
+}
+
 /// Where the lease of `key(1)` stands.
 async fn lease(setup: &Setup) -> String {
     setup.name(":v").await.replace(":v", ":f:") + &"01".repeat(16)
@@ -22,7 +29,7 @@ async fn claim(setup: &Setup, token: Token) -> Claim {
 
 #[tokio::test]
 async fn a_lease_stands_under_the_name_of_its_key_for_its_term() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     let at = setup.l2.open().await.unwrap();
     assert_eq!(claim(&setup, ONE).await, Claim::Claimed);
     let name = lease(&setup).await;
@@ -39,7 +46,7 @@ async fn a_lease_stands_under_the_name_of_its_key_for_its_term() {
 
 #[tokio::test]
 async fn a_term_beyond_the_longest_is_cut() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     let long = 1000 * MAX_TERM;
     assert_eq!(setup.l2.claim(key(1), ONE, long, 0).await.unwrap().0, Claim::Claimed);
     assert!(matches!(claim(&setup, OTHER).await, Claim::Held(left) if left <= MAX_TERM));
@@ -49,7 +56,7 @@ async fn a_term_beyond_the_longest_is_cut() {
 
 #[tokio::test]
 async fn what_is_no_lease_is_replaced_by_one() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     let name = lease(&setup).await;
     let nonsense: [&[&str]; 7] = [
         &["RPUSH", &name, "a list"],
@@ -73,7 +80,7 @@ async fn what_is_no_lease_is_replaced_by_one() {
 
 #[tokio::test]
 async fn a_server_that_has_forgotten_the_scripts_is_told_them_again() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     setup.command(&["SCRIPT", "FLUSH"]).await;
     assert_eq!(claim(&setup, ONE).await, Claim::Claimed);
     setup.command(&["SCRIPT", "FLUSH"]).await;
@@ -82,7 +89,7 @@ async fn a_server_that_has_forgotten_the_scripts_is_told_them_again() {
 
 #[tokio::test]
 async fn a_lease_that_was_evicted_is_anybodys() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     claim(&setup, ONE).await;
     setup.command(&["DEL", &lease(&setup).await]).await;
     assert_eq!(setup.l2.tend(key(1), ONE, Tend::Renew(TERM)).await, Ok(Tenure::Lost));
@@ -91,8 +98,9 @@ async fn a_lease_that_was_evicted_is_anybodys() {
 
 #[tokio::test]
 async fn the_end_of_a_lease_is_told_over_the_bus_where_somebody_waits() {
-    let setup = Setup::start().await;
+    let setup = started().await;
     let other = setup.another().await;
+    until(async || other.lookup(key(0)).await.ok()).await;
     let mut notices = other.subscribe();
     assert_eq!(next(&mut notices).await, Notice::Subscribed);
     for n in [1, 2] {
@@ -102,5 +110,5 @@ async fn the_end_of_a_lease_is_told_over_the_bus_where_somebody_waits() {
     for n in [1, 2] {
         setup.l2.tend(key(n), ONE, Tend::Release).await.unwrap();
     }
-    assert_eq!(next(&mut notices).await, Notice::Released(key(2)));
+    wait_for(&mut notices, &Notice::Released(key(2))).await;
 }
