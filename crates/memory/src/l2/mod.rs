@@ -15,9 +15,9 @@ use tokio::task::yield_now;
 
 mod bus;
 mod register;
+mod leases;
 mod data;
 mod faults;
-mod leases;
 mod server;
 
 pub use data::Settings;
