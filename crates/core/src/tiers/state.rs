@@ -121,7 +121,7 @@ impl<V: Stored> Tiers<V> {
     }
 
     /// Whether an entry may be served though the instance has lost touch with L2: the origin was asked for it after that, and
-    /// so lately that it is no older than what the lease and its grace allow in any case.
+    /// so lately that it is no older than what the grace allows in any case.
     #[cold]
     fn is_bridged(&self, entry: &Entry<V>, now: Moment) -> bool {
         let Settings { coherence, micro_cache, .. } = &self.instance.settings;

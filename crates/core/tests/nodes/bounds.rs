@@ -237,7 +237,7 @@ async fn cut_off_with_a_new_x(world: &World, change: impl FnOnce(&mut Settings))
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_fetched_while_cut_off_is_served_for_a_second_and_no_longer_than_the_lease_allows() {
+async fn what_is_fetched_while_cut_off_is_served_for_a_second_and_no_longer_than_the_grace_allows() {
     let world = World::new();
     let b = cut_off_with_a_new_x(&world, |_| {}).await;
     let a = world.node().await;
