@@ -450,20 +450,3 @@ proptest! {
         let _ = decode(&sealed(&meta, b""));
     }
 }
-
-#[test]
-#[ignore = "writes the golden files of this version"]
-fn golden_files_are_written() {
-    let write = |name: &str, frame: Bytes| {
-        let path = format!("{}/tests/golden/frame-v{}{name}.bin", env!("CARGO_MANIFEST_DIR"), frame::VERSION);
-        std::fs::write(path, frame).unwrap();
-    };
-    let encode = |secrets: &Secrets, value: &Encoded, compression| {
-        frame::encode(secrets, KEY, &header(), value, shape(compression)).unwrap()
-    };
-    write("", encode(&secrets(), &value(), Compression::none()));
-    write("-secret", encode(&with_secret(), &value(), Compression::none()));
-    write("-lz4", encode(&secrets(), &long(), Compression::lz4()));
-    #[cfg(feature = "zstd")]
-    write("-zstd", encode(&secrets(), &long(), Compression::zstd(3)));
-}
