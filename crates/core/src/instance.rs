@@ -205,7 +205,7 @@ impl Instance {
             return Err(InvalidateError::Unconfirmed { queued: idents.len(), source: why, shards: failed });
         }
         self.recorder.observe(&Event::Invalidated);
-        Ok(Receipt(proofs.into()))
+        Ok(Receipt::of(proofs))
     }
 }
 
@@ -224,6 +224,10 @@ impl fmt::Debug for Instance {
 pub struct Receipt(Arc<[Proof]>);
 
 impl Receipt {
+    pub(crate) fn of(proofs: Vec<Proof>) -> Self {
+        Self(proofs.into())
+    }
+
     /// What it says of each shard.
     pub(crate) fn proofs(&self) -> &[Proof] {
         &self.0

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::Seq;
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
-    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_TERM, Notices, Page, Position, Presence, Refusal,
-    Roll, Scores, Shards, Store, Stored, Tend, Tenure, Token,
+    Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_HOLD, MAX_TERM, Notices, Page,
+    Position, Presence, Refusal, Roll, Scores, Shards, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
@@ -170,6 +170,10 @@ impl L2 for RedisL2 {
             let issued = self.invalidate_some(last, at_least).await?;
             Ok(Issued { last: issued.last.max(highest), ..issued })
         })
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
+        Box::pin(self.change_hold(idents, at_least, holding))
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {
@@ -373,17 +377,50 @@ impl RedisL2 {
         let mut args = self.args();
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
+        let (client, reply) = self.change(&scripts::INVALIDATE, args).await?;
+        self.issued(&client, &reply, idents)
+    }
+
+    async fn change_hold(&self, idents: &[Ident], at_least: Seq, holding: Holding) -> Result<Held, L2Error> {
+        if at_least > schema::MAX_SEQ {
+            return Err(L2Error::Protocol(format!("{at_least} is beyond every sequence number")));
+        }
+        let (token, time) = match holding {
+            Holding::Begin(token, time) => (token, time.clamp(Duration::from_micros(1), MAX_HOLD)),
+            Holding::End(token) => (token, Duration::ZERO),
+            _ => return Err(L2Error::Protocol("no such change of a hold".into())),
+        };
+        let mut args = self.args();
+        args.extend([decimal(at_least), Value::Bytes(Bytes::copy_from_slice(&token.0)), micros(time)]);
+        args.extend(idents_as_args(idents));
+        let (client, reply) = self.change(&scripts::HOLD, args).await?;
+        match reply.split_first() {
+            Some((word, issued)) if word == "done" => Ok(Held::Done(self.issued(&client, issued, idents)?)),
+            Some((word, issued)) if word == "over" => Ok(Held::Over(self.issued(&client, issued, idents)?)),
+            Some((word, [])) if word == "full" => Ok(Held::Full),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Runs a script that invalidates, and waits for replicas if that is configured.
+    async fn change(&self, script: &Script, args: Vec<Value>) -> Result<(Client, Vec<Bytes>), L2Error> {
         let client = self.writer().await?;
-        let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) = match &self.confirmed {
-            None => self.call(&scripts::INVALIDATE, &client, args).await?,
+        let reply = match &self.confirmed {
+            None => self.call(script, &client, args).await?,
             Some((slot, wait)) => {
                 let client = self.within(slot.tried()).await.map_err(|_| L2Error::Timeout)??;
-                self.call_replicated(&client, args, *wait).await?
+                self.call_replicated(script, &client, args, *wait).await?
             }
         };
-        let position = position(&seq, &incarnation)?;
-        let issued = Issued { position, previous: number(&previous)?, last: number(&last)? };
-        self.announce(&client, || schema::encode(position, issued.previous, &self.issuer, idents));
+        Ok((client, reply))
+    }
+
+    /// Reads what a script has issued, and has it told to everybody.
+    fn issued(&self, client: &Client, reply: &[Bytes], idents: &[Ident]) -> Result<Issued, L2Error> {
+        let [incarnation, seq, previous, last] = reply else { return Err(malformed()) };
+        let position = position(seq, incarnation)?;
+        let issued = Issued { position, previous: number(previous)?, last: number(last)? };
+        self.announce(client, || schema::encode(position, issued.previous, &self.issuer, idents));
         Ok(issued)
     }
 
@@ -450,11 +487,12 @@ impl RedisL2 {
     /// Invalidates, and fails unless enough replicas have it.
     async fn call_replicated<R: FromValue>(
         &self,
+        script: &Script,
         client: &Client,
         args: Vec<Value>,
         wait: Wait,
     ) -> Result<R, L2Error> {
-        let call = scripts::INVALIDATE.call_replicated(client, self.keys(), args, wait);
+        let call = script.call_replicated(client, self.keys(), args, wait);
         let (issued, replicas) = self.answer(timeout(self.redis.timeout + wait.timeout, call).await)?;
         if replicas < u64::from(wait.replicas) {
             return Err(L2Error::Unreplicated(replicas));

@@ -85,6 +85,9 @@ pub(crate) static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/invalidate.lua")))
 });
 
+pub(crate) static HOLD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/hold.lua"))));
+
 pub(crate) static STORE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/store.lua")))
 });

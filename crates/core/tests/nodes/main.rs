@@ -18,6 +18,7 @@ mod failovers;
 mod failures;
 mod forged;
 mod guarantees;
+mod holds;
 mod leases;
 mod limits;
 mod losses;
