@@ -27,7 +27,7 @@ impl Instance {
     ) -> Result<(Hold, Receipt), HoldError> {
         let idents = self.to_be_held(targets)?;
         if at_most.is_zero() || at_most > MAX_HOLD {
-            return Err(HoldError::Time(at_most));
+            return Err(HoldError::Time(format!("{at_most:?}")));
         }
         let hold = Hold { instance: Arc::clone(self), token: Token(random_id()), idents: idents.into() };
         let task = tokio::spawn(async move {
@@ -160,8 +160,8 @@ pub enum HoldError {
     Soft,
     /// So many targets: none, or more than [`MAX_IDENTS`].
     Number(usize),
-    /// Such a time: zero, or more than [`MAX_HOLD`].
-    Time(Duration),
+    /// Such a time: zero, or more than [`MAX_HOLD`], or none at all.
+    Time(String),
     /// There are as many holds as fit: [`MAX_HELD`](crate::holds::MAX_HELD) targets at a time.
     Full,
     /// L2 did not confirm, or not as a whole. This instance has invalidated the targets, and L2 will be told.
@@ -184,7 +184,11 @@ impl fmt::Display for HoldError {
                 "cannot hold {number} targets at once: at most {MAX_IDENTS}, so hold a tag that they share"
             ),
             Self::Time(time) => {
-                write!(f, "cannot hold for {time:?}: more than nothing, and at most {MAX_HOLD:?}")
+                let most = MAX_HOLD.as_secs() / 60;
+                write!(
+                    f,
+                    "cannot hold for {time:?}: more than 0 and at most {most}m is accepted, as in \"10s\""
+                )
             }
             Self::Full => {
                 f.write_str("too much is held already: release holds, or hold a tag in place of many")
