@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Error;
-use crate::stage::{Length, Pace};
+use crate::setting::{Length, Pace};
 
 /// What to run.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ const MUTANTS: [(&str, &[&str]); 9] = [
     ("apply-before-lease", &["F4b", "F6a"]),
     ("audit", &["F14"]),
     ("entry-check", &["F1"]),
-    ("floor-at-read", &["F22"]),
+    ("floor-at-read", &["F22a"]),
     ("gap-detection", &["F4a"]),
     ("lease", &["F6c", "F9"]),
     ("reach-at-read", &["F6a", "F4b", "F4a"]),

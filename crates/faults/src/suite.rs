@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::process::System;
 use crate::row::{HEAD, Row};
 use crate::scenarios::{self, Scenario};
-use crate::stage::{Length, Pace, Stage};
+use crate::setting::{Length, Pace};
+use crate::stage::Stage;
 use crate::table;
 
 /// Whether everything held.

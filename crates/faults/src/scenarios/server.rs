@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::load::Plan;
 use crate::origin::Manner;
 use crate::row::ms;
-use crate::stage::{LEASE, Setting, Stage, Topology};
+use crate::setting::{Setting, Topology};
+use crate::stage::{LEASE, Stage};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -49,7 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         title: "the master is killed, its replica lacks 2 s; an instance is replaced (Sentinel)",
         setting: with_sentinels,
         act: failed_over,
-        runs: Runs::FullAlone,
+        runs: Runs::Full,
     },
     Scenario {
         id: "F14",
@@ -185,7 +186,7 @@ fn with_sentinels() -> Setting {
 /// A frozen replica whose connection is cut gets nothing of what the master confirms from then on; then it takes over.
 fn failed_over(stage: &mut Stage) -> Acting<'_> {
     Box::pin(async move {
-        let group = stage.sentinels.as_ref().ok_or("no sentinels")?;
+        let group = stage.sentinels()?;
         let [master, replica] = group.servers() else { return Err("not a master and a replica".into()) };
         replica.stop()?;
         master.command(["CLIENT", "KILL", "TYPE", "replica"]).await?;
