@@ -41,7 +41,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         }
     }
     if let Some(docs) = &arguments.docs {
-        table::update(docs, "scenarios", HEAD, &lines, 2)?;
+        // What ran whole leaves nothing of what ran before it.
+        if arguments.named.is_empty() && arguments.systems == Systems::Both {
+            table::replace(docs, "scenarios", HEAD, &lines)?;
+        } else {
+            table::update(docs, "scenarios", HEAD, &lines, 2)?;
+        }
     }
     for complaint in &complaints {
         println!("{complaint}");

@@ -161,7 +161,7 @@ const ORDERS: usize = 100;
 const MANY: usize = 1_000_000;
 const FEW: usize = 3_000;
 /// How long the fault takes in a run of the usual length.
-const USUAL: Duration = Duration::from_secs(15);
+const USUAL: Duration = Duration::from_secs(8);
 const ASKERS: usize = 24;
 /// For one in so many URLs there is a variant.
 const VARIANT: usize = 10;
