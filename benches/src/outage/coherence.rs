@@ -11,12 +11,12 @@ use forebay_testkit::redis::RedisServer;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::client::Client;
 use super::instance::Instance;
 use super::traffic::{Confirmation, From, Random, Sample, name, until_joined, write};
 use super::versions::Versions;
 use super::{Error, Outcome, ms};
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// What happens to the second instance while both are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 
 use super::Error;
-use super::client::Client;
+use forebay_testkit::http::Client;
 
 /// A running instance. Dropping it kills it.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ async fn show(State(service): State<Arc<Service>>, Path(name): Path<String>) -> 
     let idle = || service.idle.lock().unwrap_or_else(PoisonError::into_inner);
     let client = idle().pop();
     let mut client = client.unwrap_or_else(|| Client::new(service.origin));
-    let answer = client.send("GET", &format!("/version/{name}")).await;
+    let answer = client.get(&format!("/version/{name}")).await;
     idle().push(client);
     answer.map(|answer| answer.body.to_vec()).map_err(|_| StatusCode::BAD_GATEWAY)
 }

@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::client::Client;
 use super::instance::{Instance, Turns};
 use super::traffic::until_joined;
 use super::{Error, Outcome, ms, quantile};
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// Measures both and prints a table of each.
 ///
@@ -147,7 +147,7 @@ impl Fleet {
 async fn send(to: SocketAddr, key: String) -> Option<Duration> {
     let clock = Clock::system();
     let start = clock.now();
-    let answer = timeout(PATIENCE, Client::new(to).send("GET", &format!("/items/{key}"))).await.ok()?.ok()?;
+    let answer = timeout(PATIENCE, Client::new(to).get(&format!("/items/{key}"))).await.ok()?.ok()?;
     (answer.status == 200 && answer.body == "0").then(|| clock.now().since(start))
 }
 

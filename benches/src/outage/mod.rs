@@ -1,7 +1,7 @@
 //! What the cache does while something is broken, as figures: real processes, real sockets, a real Redis.
 //!
 //! How to run it stands in `bin/outage.rs`. From the inside: [`instance`] is a child process that serves through the cache;
-//! [`versions`] is the origin behind it, whose answers say which version of the data they saw; [`client`] asks. The
+//! [`versions`] is the origin behind it, whose answers say which version of the data they saw; . The
 //! other modules are one measurement each.
 //!
 //! ```
@@ -11,7 +11,6 @@
 //! assert_eq!(benches::outage::quantile(&mut waits, 0.99), Duration::from_millis(99));
 //! ```
 
-pub mod client;
 pub mod versions;
 
 pub mod instance;

@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::client::Client;
 use super::instance::Instance;
 use super::traffic::{Confirmation, From, Random, Sample, Written, name, until_joined, write};
 use super::versions::Versions;
 use super::{Error, Outcome, ms, quantile};
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// How Redis goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

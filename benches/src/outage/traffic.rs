@@ -8,8 +8,8 @@ use forebay::Clock;
 use forebay_core::time::Moment;
 use forebay_testkit::history::{Read, Tier, Write};
 
-use super::client::{Answer, Client};
 use super::versions::{RESOURCES, Versions};
+use forebay_testkit::http::{Answer, Client};
 
 /// Where an answer came from, as Cache-Status tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Sample {
     pub async fn take(client: &mut Client, name: String, instance: usize) -> Self {
         let clock = Clock::system();
         let start = clock.now();
-        let answer = client.send("GET", &format!("/items/{name}")).await;
+        let answer = client.get(&format!("/items/{name}")).await;
         Self { name, instance, start, took: clock.now().since(start), got: read(answer) }
     }
 
@@ -80,7 +80,7 @@ impl Sample {
 fn read(answer: io::Result<Answer>) -> Option<(From, u64)> {
     let answer = answer.ok().filter(|answer| answer.status == 200)?;
     let version = std::str::from_utf8(&answer.body).ok()?.parse().ok()?;
-    Some((From::read(&answer.cache_status), version))
+    Some((From::read(&answer.field("cache-status")), version))
 }
 
 /// Names one of the resources that are written to.
@@ -110,7 +110,7 @@ pub async fn write(
 ) -> Option<Written> {
     let key = name(resource);
     let version = versions.write(resource as usize % RESOURCES);
-    let answer = client.send("POST", &format!("/invalidate/{key}")).await.ok()?;
+    let answer = client.post(&format!("/invalidate/{key}")).await.ok()?;
     let confirmation = if answer.status == 200 { Confirmation::Confirmed } else { Confirmation::Unconfirmed };
     let nanos = std::str::from_utf8(&answer.body).ok()?.parse().ok()?;
     Some((Write { key, version, issuer, confirmed: Moment::from_nanos(nanos) }, confirmation))

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::{Error, Outcome};
-use crate::outage::client::Client;
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// Lets clients leave after this and that much of a body, and asks for the same again.
 ///
@@ -81,13 +81,13 @@ async fn measure(origin: &Origin, forebay: &Forebay, case: Case) -> Result<Measu
         }
         // The second of them finds what the first has left behind.
         for _ in 0..2 {
-            let answer = Client::new(forebay.addr()).send("GET", &target).await;
+            let answer = Client::new(forebay.addr()).get(&target).await;
             measured.asked += 1;
             let Ok(answer) = answer else { continue };
             let whole = answer.body.len() == BYTES && answer.body.iter().all(|byte| *byte == b'x');
             measured.whole += usize::from(whole);
             measured.fragments += usize::from(!whole && answer.status == 200);
-            measured.cached += usize::from(answer.cache_status.contains("hit"));
+            measured.cached += usize::from(answer.field("cache-status").contains("hit"));
         }
     }
     measured.calls = origin.calls().await? - before;

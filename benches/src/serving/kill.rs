@@ -11,10 +11,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::{Error, Outcome};
-use crate::outage::client::{Answer, Client};
 use crate::outage::traffic::Random;
 use crate::outage::{ms, quantile};
 use crate::table::Table;
+use forebay_testkit::http::{Answer, Client};
 
 /// Measures with entries that say what may be done when the origin fails, and with entries that do not.
 ///
@@ -86,7 +86,7 @@ async fn measure(path: &'static str) -> Result<Measured, Error> {
     let forebay = Forebay::start(addr, &[])?;
     let mut first = Client::new(forebay.addr());
     for key in 0..KEYS {
-        first.send("GET", &format!("/{path}/{key}")).await?;
+        first.get(&format!("/{path}/{key}")).await?;
     }
     let load = tokio::spawn(load(forebay.addr(), path));
     sleep(CALM).await;
@@ -121,12 +121,12 @@ async fn load(addr: SocketAddr, path: &'static str) -> Vec<Sample> {
 async fn sample(mut client: Client, target: String) -> (Client, Sample) {
     let clock = Clock::system();
     let start = clock.now();
-    let answer = client.send("GET", &target).await;
+    let answer = client.get(&target).await;
     let took = clock.now().since(start);
-    let stale = answer.as_ref().is_ok_and(|answer| answer.cache_status.contains("stale-if-error"));
+    let stale = answer.as_ref().is_ok_and(|answer| answer.field("cache-status").contains("stale-if-error"));
     let failed = match answer {
         Ok(Answer { status: 200, .. }) => None,
-        Ok(answer) => Some(format!("{} {}", answer.status, answer.cache_status)),
+        Ok(answer) => Some(format!("{} {}", answer.status, answer.field("cache-status"))),
         Err(error) => Some(error.to_string()),
     };
     (client, Sample { start, took, stale, failed })

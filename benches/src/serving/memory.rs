@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::{Error, Outcome};
-use crate::outage::client::Client;
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// A million requests for one entry, and then a million of which every tenth is for that entry and all others are for new
 /// ones; or so many as the argument says.
@@ -85,8 +85,8 @@ async fn load(
                     return;
                 }
                 let id = of(number);
-                let answer = client.send("GET", &format!("/fixed/2048/{id}")).await;
-                let hit = answer.as_ref().is_ok_and(|answer| answer.cache_status.contains("hit"));
+                let answer = client.get(&format!("/fixed/2048/{id}")).await;
+                let hit = answer.as_ref().is_ok_and(|answer| answer.field("cache-status").contains("hit"));
                 let failed = !answer.is_ok_and(|answer| answer.status == 200);
                 seen.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
                 seen.hot.fetch_add(u64::from(id == HOT), Ordering::Relaxed);

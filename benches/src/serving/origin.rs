@@ -33,7 +33,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Error;
 use super::process::Program;
-use crate::outage::client::Client;
+use forebay_testkit::http::Client;
 
 /// The origin's process. Dropping it ends it.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Origin {
     /// # Errors
     /// When it does not answer.
     pub async fn calls(&self) -> Result<u64, Error> {
-        let answer = Client::new(self.addr).send("GET", "/calls").await?;
+        let answer = Client::new(self.addr).get("/calls").await?;
         Ok(std::str::from_utf8(&answer.body)?.parse()?)
     }
 }

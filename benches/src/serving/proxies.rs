@@ -9,9 +9,9 @@ use super::Error;
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::process::{Program, Scratch, free_address, pinned};
-use crate::outage::client::Client;
 use crate::runner::quantile;
 use crate::table::{Table, grouped};
+use forebay_testkit::http::Client;
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,7 @@ impl Proxy {
         let mut calls = 0;
         for _ in 0..3 {
             calls = origin.calls().await?;
-            let answer = client.send("GET", target).await?;
+            let answer = client.get(target).await?;
             if answer.status != 200 || answer.body.len() != bytes {
                 return Err(
                     format!("{} answers {}, {} bytes", self.name, answer.status, answer.body.len()).into()

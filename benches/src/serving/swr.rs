@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use super::forebay::Forebay;
 use super::origin::{Origin, TAKES};
 use super::{Error, Outcome};
-use crate::outage::client::Client;
 use crate::outage::{ms, quantile};
 use crate::table::Table;
+use forebay_testkit::http::Client;
 
 /// Measures some rounds, and beside each the same number of requests for an entry that is fresh.
 ///
@@ -32,7 +32,7 @@ pub async fn run() -> Result<Outcome, Error> {
     for round in 0..ROUNDS {
         let target = format!("/short/{round}");
         let mut first = Client::new(forebay.addr());
-        first.send("GET", &target).await?;
+        first.get(&target).await?;
         let fresh = burst(&mut clients, &target, &origin).await?;
         // Beyond the second for which it is fresh.
         sleep(Duration::from_millis(1500)).await;
@@ -50,7 +50,7 @@ async fn connected(addr: SocketAddr) -> Result<Vec<Client>, Error> {
     let mut clients = Vec::new();
     for _ in 0..REQUESTS {
         let mut client = Client::new(addr);
-        client.send("GET", "/fixed/2048/warm").await?;
+        client.get("/fixed/2048/warm").await?;
         clients.push(client);
     }
     Ok(clients)
@@ -92,7 +92,7 @@ async fn burst(clients: &mut Vec<Client>, target: &str, origin: &Origin) -> Resu
             let clock = Clock::system();
             start.wait().await;
             let sent = clock.now();
-            let answer = client.send("GET", &target).await;
+            let answer = client.get(&target).await;
             (client, clock.now().since(sent), answer)
         });
     }

@@ -7,7 +7,6 @@ use forebay_testkit::redis::RespConnection;
 use tokio::time::sleep;
 
 use crate::arguments::Arguments;
-use crate::client::Client;
 use crate::error::Error;
 use crate::load::{self, Plan, What};
 use crate::origin::{self, KEYS, Manner};
@@ -18,6 +17,7 @@ use crate::setting::Setting;
 use crate::stage::Stage;
 use crate::suite::Outcome;
 use crate::table;
+use forebay_testkit::http::Client;
 
 /// Measures what is named, or all: `propagation`, `bookkeeping`, `tag`.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {

@@ -12,11 +12,12 @@ use forebay_testkit::history::{HistoryChecker, Read, Tier, Write};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::client::{Answer, Client};
+use crate::admin;
 use crate::error::Error;
 use crate::origin::{self, KEYS, TAGS, Writable};
-use crate::process::{Instance, TOKEN};
+use crate::process::Instance;
 use crate::random::Random;
+use forebay_testkit::http::{Answer, Client};
 
 /// How much of it there is.
 #[derive(Clone, Debug)]
@@ -383,7 +384,7 @@ impl Writer {
     /// Changes the origin, invalidates through an instance, and notes the writes once that instance has answered.
     pub(crate) async fn write(&self, client: &mut Client, what: What, issuer: usize) -> Collected {
         let change = self.change(what);
-        let answer = client.admin_post("/invalidate", TOKEN, &what.order("")).await;
+        let answer = admin::order(client, &what.order("")).await;
         // Without an answer nothing was promised.
         answer.map_or_else(|_| Collected::default(), |answer| change.answered(answer.status, issuer))
     }

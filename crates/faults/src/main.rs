@@ -7,7 +7,7 @@
 
 mod error;
 mod random;
-mod client;
+mod admin;
 mod origin;
 mod process;
 mod plain;

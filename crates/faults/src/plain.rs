@@ -28,8 +28,8 @@ use http::{StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::client::Client;
 use crate::error::Error;
+use forebay_testkit::http::Client;
 
 /// Serves until it is killed.
 pub(crate) async fn serve(args: &[String]) -> Result<(), Error> {

@@ -12,8 +12,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::client::Client;
+use crate::admin;
 use crate::error::Error;
+use forebay_testkit::http::Client;
 
 /// What is put to the test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,8 +188,8 @@ pub(crate) async fn says_synced(admin: SocketAddr) -> bool {
     stats.is_ok_and(|stats| stats.contains("\"l2\":\"synced\""))
 }
 
-async fn ask(admin: SocketAddr, path: &str, patience: Duration) -> io::Result<String> {
-    let answer = Client::with_patience(admin, patience).admin_get(path, TOKEN).await?;
+async fn ask(to: SocketAddr, path: &str, patience: Duration) -> io::Result<String> {
+    let answer = admin::ask(&mut Client::with_patience(to, patience), path).await?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
 
@@ -214,7 +215,7 @@ impl Scrap {
 
     fn token(&self) -> Result<PathBuf, Error> {
         let path = self.0.join("token");
-        fs::write(&path, TOKEN)?;
+        fs::write(&path, admin::TOKEN)?;
         Ok(path)
     }
 }
@@ -240,6 +241,4 @@ fn next() -> u64 {
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-/// What the admin APIs of all instances ask for.
-pub(crate) const TOKEN: &str = "the-token-of-the-fault-suite-0123456789";
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Parts that Forebay's tests are built from.
 //!
 //! - [`history`]: judges afterwards whether anything stale was served.
+//! - [`http`]: a client that sends nothing twice and takes only whole answers.
 //! - [`origin`]: an origin that counts its calls and holds them until the test lets them go on.
 //! - [`clock`]: clocks that tests move.
 //! - [`memory`]: an L2 in memory, shared by several instances, with faults on demand; published as `forebay-memory`.
@@ -12,6 +13,7 @@
 //! Modules import only what stands above them in this list; `cargo xtask check` enforces it.
 
 pub mod history;
+pub mod http;
 pub mod origin;
 pub mod resp;
 pub mod redis;

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
+use crate::admin;
 use crate::load::What;
 use crate::origin::KEYS;
-use crate::process::TOKEN;
 use crate::random::Random;
 use crate::row::ms;
 use crate::setting::Setting;
@@ -125,7 +125,7 @@ fn one_stalled(stage: &mut Stage) -> Acting<'_> {
             tasks.spawn(async move {
                 for number in 0..burst / PARTS {
                     let order = format!("{{\"tags\":[\"burst-{part}-{number}\"]}}");
-                    client.admin_post("/invalidate", TOKEN, &order).await?;
+                    admin::order(&mut client, &order).await?;
                 }
                 Ok::<(), std::io::Error>(())
             });

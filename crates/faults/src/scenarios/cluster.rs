@@ -12,10 +12,11 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
+use crate::admin;
 use crate::error::Error;
 use crate::load::{Collected, What};
 use crate::origin::{self, TAGS};
-use crate::process::{Instance, TOKEN, says_synced};
+use crate::process::{Instance, says_synced};
 use crate::row::ms;
 use crate::setting::{Setting, Topology};
 use crate::stage::{LEASE, Stage};
@@ -108,7 +109,7 @@ fn one_dead(stage: &mut Stage) -> Acting<'_> {
         for tag in 0..TAGS {
             let what = What::Tag(tag);
             let change = writer.change(what);
-            let answer = client.admin_post("/invalidate", TOKEN, &what.order("")).await?;
+            let answer = admin::order(&mut client, &what.order("")).await?;
             noted.absorb(change.answered(answer.status, 0));
             unconfirmed += usize::from(answer.status == 202);
             changes.push(change);

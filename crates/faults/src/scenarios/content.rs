@@ -9,13 +9,13 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
-use crate::client::Client;
+use crate::admin;
 use crate::origin::{Manner, SPOKEN};
-use crate::process::TOKEN;
 use crate::random::Random;
 use crate::row::ms;
 use crate::setting::Setting;
 use crate::stage::Stage;
+use forebay_testkit::http::Client;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -53,7 +53,7 @@ fn overflow(stage: &mut Stage) -> Acting<'_> {
         let end = stage.now().after(stage.pace.during);
         for order in 0..ORDERS {
             let tags: Vec<String> = (0..1000).map(|tag| format!("\"pile-{order}-{tag}\"")).collect();
-            client.admin_post("/invalidate", TOKEN, &format!("{{\"tags\":[{}]}}", tags.join(","))).await?;
+            admin::order(&mut client, &format!("{{\"tags\":[{}]}}", tags.join(","))).await?;
         }
         let grown = stage.instances[0].resident()?.saturating_sub(resident) >> 20;
         sleep(end.since(stage.now())).await;
@@ -151,7 +151,7 @@ async fn ask_for(addr: SocketAddr, urls: impl Iterator<Item = usize>) -> io::Res
     for url in urls {
         client.get(&format!("/x/{url}?{url}")).await?;
         if url % VARIANT == 0 {
-            client.get_with(SPOKEN, &format!("accept-language: x-{url}")).await?;
+            client.send("GET", SPOKEN, &[("accept-language", &format!("x-{url}"))], None).await?;
         }
     }
     Ok(())

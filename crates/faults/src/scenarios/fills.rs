@@ -8,12 +8,12 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
-use crate::client::Client;
 use crate::load::{self, Plan, What};
 use crate::origin::{KEYS, Manner, Validates};
 use crate::random::Random;
 use crate::setting::Setting;
 use crate::stage::Stage;
+use forebay_testkit::http::Client;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

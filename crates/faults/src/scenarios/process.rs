@@ -7,14 +7,14 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
-use crate::client::Client;
+use crate::admin;
 use crate::load::{self, Plan, What};
 use crate::origin::{KEYS, Manner};
-use crate::process::TOKEN;
 use crate::random::Random;
 use crate::row::ms;
 use crate::setting::{Length, Setting};
 use crate::stage::{LEASE, Stage};
+use forebay_testkit::http::Client;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -104,7 +104,7 @@ fn waited_for(stage: &mut Stage) -> Acting<'_> {
             let (from, change) = (stage.now(), writer.change(What::Key(key)));
             let order = What::Key(key).order(",\"everywhere\":true");
             let mut admin = Client::new(stage.instances[0].admin());
-            let answer = admin.admin_post("/invalidate", TOKEN, &order).await?;
+            let answer = admin::order(&mut admin, &order).await?;
             let confirmed = stage.now();
             stage.instances[last].resume()?;
             if answer.status == 200 {

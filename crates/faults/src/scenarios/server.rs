@@ -8,13 +8,13 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
-use crate::client::Client;
 use crate::error::Error;
 use crate::load::{Plan, What};
 use crate::origin::{KEYS, Manner};
 use crate::row::ms;
 use crate::setting::{Setting, Topology};
 use crate::stage::{LEASE, Stage};
+use forebay_testkit::http::Client;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
+use crate::admin;
 use crate::load::{Collected, Plan, What};
-use crate::process::TOKEN;
 use crate::random::Random;
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -66,7 +66,7 @@ fn side_by_side(stage: &mut Stage) -> Acting<'_> {
             let change = writer.change(what);
             let mut worst = 200;
             for (_, client) in &mut clients {
-                worst = worst.max(client.admin_post("/invalidate", TOKEN, &what.order("")).await?.status);
+                worst = worst.max(admin::order(client, &what.order("")).await?.status);
             }
             // What each has answered counts from when both have.
             for (issuer, _) in &clients {

@@ -1,4 +1,27 @@
-//! A client of HTTP/1.1: one connection, one request at a time, and never a request sent twice.
+//! A client of HTTP/1.1 for asking a server under test: one connection, one request at a time, and never a request sent twice.
+//!
+//! ```
+//! use forebay_testkit::http::Client;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let addr = listener.local_addr()?;
+//! let server = async {
+//!     let (mut stream, _) = listener.accept().await?;
+//!     let read = stream.read(&mut [0; 1024]).await?;
+//!     stream.write_all(b"HTTP/1.1 200 OK\r\ncache-status: f; hit\r\ncontent-length: 2\r\n\r\nhi").await?;
+//!     std::io::Result::Ok(read)
+//! };
+//! let mut client = Client::new(addr);
+//! let (read, answer) = tokio::try_join!(server, client.get("/a"))?;
+//! assert!(read > 0);
+//! assert_eq!((answer.status, answer.field("Cache-Status"), &answer.body[..]), (200, "f; hit", &b"hi"[..]));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +34,7 @@ use tokio::time::timeout;
 
 /// A connection that is opened when it is needed, and again after a failure.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     to: SocketAddr,
     stream: Option<TcpStream>,
     received: BytesMut,
@@ -20,15 +43,18 @@ pub(crate) struct Client {
 
 /// A response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
     head: String,
-    pub(crate) body: Bytes,
+    /// The body.
+    pub body: Bytes,
 }
 
 impl Answer {
     /// The value of the last line of a field, or nothing.
-    pub(crate) fn field(&self, name: &str) -> &str {
+    #[must_use]
+    pub fn field(&self, name: &str) -> &str {
         let fields = self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
         let named = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
         named.last().map_or("", |(_, value)| value.trim())
@@ -36,45 +62,59 @@ impl Answer {
 }
 
 impl Client {
-    /// A client of the server at this address.
-    pub(crate) fn new(to: SocketAddr) -> Self {
+    /// A client of the server at this address. It waits a minute and a half for an answer.
+    #[must_use]
+    pub fn new(to: SocketAddr) -> Self {
         Self { to, stream: None, received: BytesMut::new(), patience: PATIENCE }
     }
 
-    /// One that waits no longer than this for an answer.
-    pub(crate) fn with_patience(to: SocketAddr, patience: Duration) -> Self {
+    /// One that waits no longer than this.
+    #[must_use]
+    pub fn with_patience(to: SocketAddr, patience: Duration) -> Self {
         Self { patience, ..Self::new(to) }
     }
 
     /// Reads a resource.
-    pub(crate) async fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: faults\r\n\r\n").as_bytes()).await
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub async fn get(&mut self, target: &str) -> io::Result<Answer> {
+        self.send("GET", target, &[], None).await
     }
 
-    /// Reads a resource, with one more field line.
-    pub(crate) async fn get_with(&mut self, path: &str, line: &str) -> io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: faults\r\n{line}\r\n\r\n").as_bytes()).await
+    /// Sends an empty body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub async fn post(&mut self, target: &str) -> io::Result<Answer> {
+        self.send("POST", target, &[], Some("")).await
     }
 
-    /// Reads a resource of the admin API.
-    pub(crate) async fn admin_get(&mut self, path: &str, token: &str) -> io::Result<Answer> {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: faults\r\nauthorization: Bearer {token}\r\n\r\n");
-        self.send(head.as_bytes()).await
-    }
-
-    /// Sends JSON to the admin API.
-    pub(crate) async fn admin_post(&mut self, path: &str, token: &str, json: &str) -> io::Result<Answer> {
-        let length = json.len();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: faults\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}"
-        );
-        self.send(request.as_bytes()).await
-    }
-
-    async fn send(&mut self, request: &[u8]) -> io::Result<Answer> {
-        let patience = self.patience;
-        let answer = timeout(patience, self.exchange(request)).await;
+    /// Sends a request with these field lines, and a body if there is one. With none a GET is one whose response may be cached
+    /// like any other.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks, when the answer has no Content-Length, and [`io::ErrorKind::TimedOut`] when there is none in time. The
+    /// next request goes over a new connection then.
+    pub async fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> io::Result<Answer> {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+        for (name, value) in fields {
+            request.push_str(&[name, ": ", value, "\r\n"].concat());
+        }
+        match body {
+            Some(body) => request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len())),
+            None => request.push_str("\r\n"),
+        }
+        let answer = timeout(self.patience, self.exchange(request.as_bytes())).await;
         let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         if answer.is_err() {
             self.stream = None;
@@ -120,7 +160,7 @@ fn take(received: &mut BytesMut) -> io::Result<Option<Answer>> {
     Ok(Some(answer))
 }
 
-/// Longer than anything that an instance waits for, and than any scenario freezes one.
+/// Longer than anything that a cache waits for, and than any test freezes one.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[cfg(test)]
