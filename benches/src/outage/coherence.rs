@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use forebay::Clock;
 use forebay_testkit::history::{HistoryChecker, Verdict};
+use forebay_testkit::http::Client;
 use forebay_testkit::proxy::{Connections, Direction, Ending, Fault, FaultProxy};
 use forebay_testkit::redis::RedisServer;
 use tokio::task::JoinSet;
@@ -16,7 +17,6 @@ use super::traffic::{Confirmation, From, Random, Sample, name, until_joined, wri
 use super::versions::Versions;
 use super::{Error, Outcome, ms};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// What happens to the second instance while both are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use forebay::{Authority, Cache, Clock, Redis, Tag};
+use forebay_testkit::http::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 
 use super::Error;
-use forebay_testkit::http::Client;
 
 /// A running instance. Dropping it kills it.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use forebay::Clock;
+use forebay_testkit::http::Client;
 use forebay_testkit::redis::RedisServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,7 +21,6 @@ use super::instance::{Instance, Turns};
 use super::traffic::until_joined;
 use super::{Error, Outcome, ms, quantile};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// Measures both and prints a table of each.
 ///

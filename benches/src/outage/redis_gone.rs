@@ -6,6 +6,7 @@ use std::time::Duration;
 use forebay::Clock;
 use forebay_core::time::Moment;
 use forebay_testkit::history::HistoryChecker;
+use forebay_testkit::http::Client;
 use forebay_testkit::redis::RedisServer;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -16,7 +17,6 @@ use super::traffic::{Confirmation, From, Random, Sample, Written, name, until_jo
 use super::versions::Versions;
 use super::{Error, Outcome, ms, quantile};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// How Redis goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use forebay::Clock;
 use forebay_core::time::Moment;
 use forebay_testkit::history::{Read, Tier, Write};
+use forebay_testkit::http::{Answer, Client};
 
 use super::versions::{RESOURCES, Versions};
-use forebay_testkit::http::{Answer, Client};
 
 /// Where an answer came from, as Cache-Status tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

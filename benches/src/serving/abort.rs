@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -11,7 +12,6 @@ use super::forebay::Forebay;
 use super::origin::Origin;
 use super::{Error, Outcome};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// Lets clients leave after this and that much of a body, and asks for the same again.
 ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use forebay::Clock;
 use forebay_core::time::Moment;
+use forebay_testkit::http::{Answer, Client};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -14,7 +15,6 @@ use super::{Error, Outcome};
 use crate::outage::traffic::Random;
 use crate::outage::{ms, quantile};
 use crate::table::Table;
-use forebay_testkit::http::{Answer, Client};
 
 /// Measures with entries that say what may be done when the origin fails, and with entries that do not.
 ///

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use forebay_testkit::http::Client;
 use tokio::task::JoinSet;
 
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::{Error, Outcome};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// A million requests for one entry, and then a million of which every tenth is for that entry and all others are for new
 /// ones; or so many as the argument says.

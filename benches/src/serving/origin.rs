@@ -26,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use forebay::Clock;
+use forebay_testkit::http::Client;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body::Frame;
 use tokio::net::TcpListener;
@@ -33,7 +34,6 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Error;
 use super::process::Program;
-use forebay_testkit::http::Client;
 
 /// The origin's process. Dropping it ends it.
 #[derive(Debug)]

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
+
 use super::Error;
 use super::forebay::Forebay;
 use super::origin::Origin;
 use super::process::{Program, Scratch, free_address, pinned};
 use crate::runner::quantile;
 use crate::table::{Table, grouped};
-use forebay_testkit::http::Client;
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]

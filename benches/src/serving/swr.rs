@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::Clock;
+use forebay_testkit::http::Client;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -14,7 +15,6 @@ use super::origin::{Origin, TAKES};
 use super::{Error, Outcome};
 use crate::outage::{ms, quantile};
 use crate::table::Table;
-use forebay_testkit::http::Client;
 
 /// Measures some rounds, and beside each the same number of requests for an entry that is fresh.
 ///

@@ -3,40 +3,48 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
 use forebay_testkit::redis::RespConnection;
 use tokio::time::sleep;
 
 use crate::arguments::Arguments;
 use crate::error::Error;
-use crate::load::{self, Plan, What};
+use crate::load::Plan;
 use crate::origin::{self, KEYS, Manner};
 use crate::process::System;
 use crate::random::Random;
 use crate::row::quantile;
+use crate::samples;
 use crate::setting::Setting;
 use crate::stage::Stage;
 use crate::suite::Outcome;
 use crate::table;
-use forebay_testkit::http::Client;
+use crate::writer::What;
 
 /// Measures what is named, or all: `propagation`, `bookkeeping`, `tag`.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     println!("{HEAD}");
+    let mut lines = Vec::new();
     if arguments.wants("propagation") {
-        tell(arguments, &propagation(arguments).await?)?;
+        lines.extend(tell(propagation(arguments).await?));
     }
     if arguments.wants("bookkeeping") {
-        tell(arguments, &bookkeeping(arguments).await?)?;
+        lines.extend(tell(bookkeeping(arguments).await?));
     }
     if arguments.wants("tag") {
-        tell(arguments, &one_tag(arguments).await?)?;
+        lines.extend(tell(one_tag(arguments).await?));
+    }
+    match &arguments.docs {
+        Some(docs) if arguments.named.is_empty() => table::replace(docs, "figures", HEAD, &lines)?,
+        Some(docs) => table::update(docs, "figures", HEAD, &lines, 1)?,
+        None => {}
     }
     Ok(Outcome::Held)
 }
 
-fn tell(arguments: &Arguments, lines: &[String]) -> Result<(), Error> {
+fn tell(lines: Vec<String>) -> Vec<String> {
     println!("{}", lines.join("\n"));
-    arguments.docs.as_ref().map_or(Ok(()), |docs| table::update(docs, "figures", HEAD, lines, 1))
+    lines
 }
 
 /// Ten instances that are written to and read only by what is measured.
@@ -58,7 +66,7 @@ async fn propagation(arguments: &Arguments) -> Result<Vec<String>, Error> {
     for round in 0..arguments.pace.choose(500, 50) {
         let (issuer, other, key) = (round % 10, (round + 1 + random.below(9)) % 10, random.below(KEYS));
         for _ in 0..2 {
-            load::read(&mut readers[other], &clock, key, other)
+            samples::read(&mut readers[other], &clock, key, other)
                 .await
                 .got
                 .map_err(|why| format!("{why:?}"))?;
@@ -69,9 +77,9 @@ async fn propagation(arguments: &Arguments) -> Result<Vec<String>, Error> {
             continue;
         }
         let confirmed = clock.now();
-        let mut seen = load::read(&mut readers[other], &clock, key, other).await;
+        let mut seen = samples::read(&mut readers[other], &clock, key, other).await;
         while seen.got.is_ok_and(|(_, version)| version <= old) {
-            seen = load::read(&mut readers[other], &clock, key, other).await;
+            seen = samples::read(&mut readers[other], &clock, key, other).await;
         }
         // The last one that was stale began before this.
         took.push(seen.start.since(confirmed));

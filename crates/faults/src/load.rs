@@ -1,23 +1,22 @@
 //! The load: readers at a rate on each instance, writers that change the origin and invalidate, and what both note.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_core::time::{Clock, Moment};
-use forebay_testkit::history::{HistoryChecker, Read, Tier, Write};
+use forebay_core::time::Clock;
+use forebay_testkit::http::Client;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::admin;
 use crate::error::Error;
-use crate::origin::{self, KEYS, TAGS, Writable};
+use crate::origin::{KEYS, Writable};
 use crate::process::Instance;
 use crate::random::Random;
-use forebay_testkit::http::{Answer, Client};
+use crate::samples::{Collected, read};
+use crate::writer::{What, Writer};
 
 /// How much of it there is.
 #[derive(Clone, Debug)]
@@ -34,91 +33,6 @@ impl Default for Plan {
     fn default() -> Self {
         Self { reads: 200, readers: 20, writes: 20 }
     }
-}
-
-/// A read, and what became of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    pub(crate) key: usize,
-    pub(crate) instance: usize,
-    /// Of the instance's processes the one that was asked.
-    process: usize,
-    /// When it was sent.
-    pub(crate) start: Moment,
-    /// From when it was due to its answer: what had to wait for another one counts the wait.
-    pub(crate) took: Duration,
-    pub(crate) got: Result<(From, u64), Failed>,
-}
-
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
-    /// L1, in sync.
-    L1,
-    /// L1, while Redis cannot be reached.
-    Unsynced,
-    /// Redis.
-    L2,
-    /// Another request's fetch.
-    Flight,
-    /// The origin.
-    Origin,
-}
-
-impl From {
-    /// What is not said to come from a cache comes from the origin.
-    fn read(cache_status: &str) -> Self {
-        let words = [
-            ("detail=unsynced", Self::Unsynced),
-            ("detail=l2", Self::L2),
-            ("collapsed", Self::Flight),
-            ("hit", Self::L1),
-        ];
-        words
-            .into_iter()
-            .find_map(|(word, from)| cache_status.contains(word).then_some(from))
-            .unwrap_or(Self::Origin)
-    }
-
-    fn tier(self) -> Tier {
-        match self {
-            Self::L1 | Self::Flight => Tier::L1,
-            Self::Unsynced => Tier::Unsynced,
-            Self::L2 => Tier::L2,
-            Self::Origin => Tier::Origin,
-        }
-    }
-}
-
-/// Why a read failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Failed {
-    /// There was no whole answer: the connection failed.
-    Broken,
-    /// There was none in time.
-    Hung,
-    /// The answer was an error.
-    Status(u16),
-    /// The answer's bytes were not those of any version.
-    Bytes,
-}
-
-impl Sample {
-    /// For the judge, unless it failed.
-    pub(crate) fn to_read(&self) -> Option<Read> {
-        let (from, version) = self.got.ok()?;
-        let (key, instance, start) = (origin::path(self.key), self.process, self.start);
-        Some(Read { key, version, instance, tier: from.tier(), start })
-    }
-}
-
-/// What was collected.
-#[derive(Debug, Default)]
-pub(crate) struct Collected {
-    pub(crate) samples: Vec<Sample>,
-    pub(crate) history: HistoryChecker,
-    pub(crate) confirmed: u64,
-    pub(crate) unconfirmed: u64,
 }
 
 /// Readers and writers at work.
@@ -151,19 +65,12 @@ impl Control {
     }
 }
 
-/// What every writer needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    origin: Writable,
-    admins: Vec<SocketAddr>,
-}
-
 impl Load {
     /// Starts reading and writing.
     pub(crate) fn start(plan: &Plan, instances: &[Instance], origin: Writable, seed: u64) -> Self {
         let control = Arc::new(Control::default());
         let admins = instances.iter().map(Instance::admin).collect();
-        let writer = Writer { origin, admins };
+        let writer = Writer::new(origin, admins);
         let mut tasks = JoinSet::new();
         for (number, instance) in instances.iter().enumerate() {
             for reader in 0..plan.readers {
@@ -223,15 +130,6 @@ impl Load {
     }
 }
 
-impl Collected {
-    pub(crate) fn absorb(&mut self, part: Self) {
-        self.samples.extend(part.samples);
-        self.history.absorb(part.history);
-        self.confirmed += part.confirmed;
-        self.unconfirmed += part.unconfirmed;
-    }
-}
-
 async fn read_all(
     to: SocketAddr,
     instance: usize,
@@ -260,32 +158,11 @@ async fn read_all(
         }
         let waited = tick.elapsed();
         let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
-        sample.process = control.process(instance);
+        sample.process = Some(control.process(instance));
         control.under_way[instance].fetch_sub(1, Ordering::SeqCst);
         sample.took += waited;
         samples.push(sample);
     }
-}
-
-/// Reads a resource once.
-pub(crate) async fn read(client: &mut Client, clock: &Clock, key: usize, instance: usize) -> Sample {
-    let path = origin::path(key);
-    let start = clock.now();
-    let answer = client.get(&path).await;
-    let took = clock.now().since(start);
-    Sample { key, instance, process: instance, start, took, got: understand(&path, answer) }
-}
-
-fn understand(path: &str, answer: io::Result<Answer>) -> Result<(From, u64), Failed> {
-    let answer = answer.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => Failed::Hung,
-        _ => Failed::Broken,
-    })?;
-    if answer.status != 200 {
-        return Err(Failed::Status(answer.status));
-    }
-    let version = origin::version_in(path, &answer.body).ok_or(Failed::Bytes)?;
-    Ok((From::read(answer.field("cache-status")), version))
 }
 
 async fn write_all(writer: Writer, mut random: Random, pause: Duration, control: Arc<Control>) -> Collected {
@@ -304,135 +181,14 @@ async fn write_all(writer: Writer, mut random: Random, pause: Duration, control:
             replaced = replacements;
         }
         let spared = control.spared.load(Ordering::SeqCst);
-        let free: Vec<usize> =
-            (0..writer.admins.len()).filter(|number| spared & (1 << number) == 0).collect();
+        let free: Vec<usize> = (0..writer.instances()).filter(|number| spared & (1 << number) == 0).collect();
         let Some(&issuer) = free.get(random.below(free.len())) else { continue };
-        let client =
-            clients.entry(issuer).or_insert_with(|| Client::with_patience(writer.admins[issuer], PATIENCE));
+        let client = clients.entry(issuer).or_insert_with(|| writer.client(issuer));
         let process = control.process(issuer);
         collected.absorb(writer.write(client, What::draw(&mut random), process).await);
-    }
-}
-
-/// What a write changes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum What {
-    /// One resource, invalidated by its path.
-    Key(usize),
-    /// All resources of a tag, invalidated by it.
-    Tag(usize),
-}
-
-impl What {
-    /// One in ten is a tag. Low keys are written often and high ones seldom, so that some entries live long enough to grow old.
-    pub(crate) fn draw(random: &mut Random) -> Self {
-        if random.one_in(10) {
-            return Self::Tag(random.below(TAGS));
-        }
-        Self::Key(random.below(KEYS).min(random.below(KEYS)).min(random.below(KEYS)))
-    }
-
-    /// What the admin API is told, with more members in it.
-    pub(crate) fn order(self, more: &str) -> String {
-        match self {
-            Self::Key(key) => format!("{{\"paths\":[\"{}\"]{more}}}", origin::path(key)),
-            Self::Tag(tag) => format!("{{\"tags\":[\"{}\"]{more}}}", origin::tag(tag)),
-        }
-    }
-
-    fn keys(self) -> Vec<usize> {
-        match self {
-            Self::Key(key) => vec![key],
-            Self::Tag(tag) => origin::keys_of(tag).collect(),
-        }
-    }
-}
-
-/// A change of the origin: resources, and the versions that they have since.
-#[derive(Clone, Debug)]
-pub(crate) struct Change(Vec<(usize, u64)>);
-
-impl Change {
-    /// What binds whom if its invalidation was answered so just now.
-    pub(crate) fn answered(&self, status: u16, issuer: usize) -> Collected {
-        let (mut collected, now) = (Collected::default(), Clock::system().now());
-        for write in self.writes(issuer, now) {
-            match status {
-                200 => collected.history.write(write),
-                202 => collected.history.unconfirmed(write),
-                _ => {}
-            }
-        }
-        collected.confirmed = u64::from(status == 200);
-        collected.unconfirmed = u64::from(status == 202);
-        collected
-    }
-
-    /// Its writes, as confirmed at that moment.
-    pub(crate) fn writes(&self, issuer: usize, confirmed: Moment) -> impl Iterator<Item = Write> {
-        let write = move |&(key, version): &(usize, u64)| Write {
-            key: origin::path(key),
-            version,
-            issuer,
-            confirmed,
-        };
-        self.0.iter().map(write)
-    }
-}
-
-impl Writer {
-    /// Changes the origin, invalidates through an instance, and notes the writes once that instance has answered.
-    pub(crate) async fn write(&self, client: &mut Client, what: What, issuer: usize) -> Collected {
-        let change = self.change(what);
-        let answer = admin::order(client, &what.order("")).await;
-        // Without an answer nothing was promised.
-        answer.map_or_else(|_| Collected::default(), |answer| change.answered(answer.status, issuer))
-    }
-
-    /// Changes the origin, and nothing else.
-    pub(crate) fn change(&self, what: What) -> Change {
-        Change(what.keys().into_iter().map(|key| (key, self.origin.write(key))).collect())
-    }
-
-    /// The version that a resource has now.
-    pub(crate) fn version(&self, key: usize) -> u64 {
-        self.origin.version(key)
-    }
-
-    /// A client for the admin API of an instance.
-    pub(crate) fn client(&self, issuer: usize) -> Client {
-        Client::with_patience(self.admins[issuer], PATIENCE)
     }
 }
 
 /// The most instances that a load may have.
 const MOST: usize = 16;
 const WRITERS: usize = 8;
-/// An instance that takes longer with an invalidation has not confirmed it.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cache_status_says_where_an_answer_came_from() {
-        for (said, expected) in [
-            ("forebay; hit; ttl=3; detail=l1", From::L1),
-            ("forebay; hit; ttl=-3; detail=stale", From::L1),
-            ("forebay; hit; ttl=3; detail=unsynced", From::Unsynced),
-            ("forebay; hit; ttl=3; detail=l2", From::L2),
-            ("forebay; fwd=uri-miss; collapsed; detail=flight", From::Flight),
-            ("forebay; fwd=uri-miss; stored", From::Origin),
-            ("plain; fwd=uri-miss", From::Origin),
-        ] {
-            assert_eq!(From::read(said), expected, "{said}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_not_whole_and_right_has_failed() {
-        assert_eq!(understand("/k/1", Err(io::ErrorKind::TimedOut.into())).unwrap_err(), Failed::Hung);
-        assert_eq!(understand("/k/1", Err(io::ErrorKind::UnexpectedEof.into())).unwrap_err(), Failed::Broken);
-    }
-}

@@ -19,6 +19,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use forebay_testkit::http::Client;
 use fred::clients::Client as Redis;
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface, SetsInterface};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig};
@@ -29,7 +30,6 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::error::Error;
-use forebay_testkit::http::Client;
 
 /// Serves until it is killed.
 pub(crate) async fn serve(args: &[String]) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -14,7 +15,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin;
 use crate::error::Error;
-use forebay_testkit::http::Client;
 
 /// What is put to the test.
 #[derive(Clone, Debug, PartialEq, Eq)]

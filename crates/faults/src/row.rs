@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_core::time::Moment;
 use forebay_testkit::history::{Bounds, Stale, Verdict};
 
-use crate::load::{Collected, Failed, From, Sample};
+use crate::samples::{Collected, Failed, From, Sample};
 
 /// What one scenario came to, on one system.
 #[derive(Clone, Debug, Default)]

@@ -59,6 +59,10 @@ pub(crate) struct Setting {
     pub(crate) more: Vec<&'static str>,
     /// The secret that the instance of this number is given.
     pub(crate) secret: fn(usize) -> Option<&'static str>,
+    /// The configurations that there may be in the namespace, which are told of each other: what each has that others have not.
+    pub(crate) kinds: &'static [&'static [&'static str]],
+    /// How many instances, the last ones, find another configuration in the namespace and are refused. They promise nothing but an answer.
+    pub(crate) refused: usize,
     /// Whether the origin goes wrong on purpose, so that what it fails is no failure of the cache.
     pub(crate) faulty_origin: bool,
 }
@@ -74,6 +78,8 @@ impl Default for Setting {
             plan: Plan::default(),
             more: Vec::new(),
             secret: |_| None,
+            kinds: &[],
+            refused: 0,
             faulty_origin: false,
         }
     }

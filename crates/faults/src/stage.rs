@@ -10,11 +10,13 @@ use forebay_testkit::resp::Value;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::load::{Collected, From, Load, Sample};
+use crate::load::Load;
 use crate::origin::Origin;
-use crate::process::{Instance, Ports, Scrap, System};
+use crate::process::{Instance, Ports, System};
 use crate::row::{Row, ms};
+use crate::samples::{Collected, From, Sample};
 use crate::setting::{Pace, Setting, Topology};
+use crate::starter::Starter;
 
 /// A scenario under way.
 pub(crate) struct Stage {
@@ -27,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) pace: Pace,
     pub(crate) seed: u64,
     pub(crate) setting: Setting,
+    /// Which of the setting's configurations each instance has, or will have once it is replaced.
+    pub(crate) kinds: Vec<usize>,
     /// What the scenario itself has read and written.
     pub(crate) noted: Collected,
     clock: Clock,
@@ -39,8 +43,7 @@ pub(crate) struct Stage {
     panicked: usize,
     /// The instance whose last answers from memory are told, and since when it is cut off.
     watched: Option<(usize, Moment)>,
-    system: System,
-    scrap: Scrap,
+    starter: Starter,
 }
 
 impl Stage {
@@ -49,17 +52,20 @@ impl Stage {
         let redis = setting.redis.clone().start().await?;
         let shared = Shared::start(setting.topology).await?;
         let origin = Origin::start(setting.manner.clone(), seed).await?;
-        let (scrap, mut proxies, mut instances) = (Scrap::new()?, Vec::new(), Vec::new());
+        let starter = Starter::new(&setting, system, origin.addr()).await?;
+        let (mut proxies, mut instances) = (Vec::new(), Vec::new());
+        let joining = setting.instances - setting.refused;
         for number in 0..setting.instances {
+            // Whoever is to be refused comes when the others are there.
+            if number == joining {
+                all_synced(&instances).await?;
+            }
             let proxy = FaultProxy::start(redis.addr()).await?;
             let url = shared.url(&redis, &proxy);
-            let args = arguments(&setting, system, &origin, &url, secret(&setting, &scrap, number)?);
-            instances.push(Instance::start(system, &scrap, Ports::any(), &args).await?);
+            instances.push(starter.start(&setting, (number, 0), &url, Ports::any()).await?);
             proxies.push(proxy);
         }
-        for instance in &instances {
-            instance.synced().await?;
-        }
+        all_synced(&instances[..joining]).await?;
         let load = Load::start(&setting.plan, &instances, origin.writable(), seed);
         let (begun, healed, open, figures) = (None, None, None, Vec::new());
         let clock = Clock::system();
@@ -72,6 +78,7 @@ impl Stage {
             load,
             pace,
             seed,
+            kinds: vec![0; setting.instances],
             setting,
             noted: Collected::default(),
             clock,
@@ -81,8 +88,7 @@ impl Stage {
             open,
             panicked: 0,
             watched: None,
-            system: system.clone(),
-            scrap,
+            starter,
         })
     }
 
@@ -168,9 +174,7 @@ impl Stage {
     /// Waits until every instance follows its Redis, and returns how long that took.
     pub(crate) async fn synced(&self) -> Result<Duration, Error> {
         let from = self.now();
-        for instance in &self.instances {
-            instance.synced().await?;
-        }
+        all_synced(&self.instances[..self.joining()]).await?;
         Ok(self.now().since(from))
     }
 
@@ -181,12 +185,16 @@ impl Stage {
         let ports = self.instances[instance].kill().await?;
         self.panicked += self.instances[instance].panics();
         let url = self.shared.url(&self.redis, &self.proxies[instance]);
-        let secret = secret(&self.setting, &self.scrap, instance)?;
-        let args = arguments(&self.setting, &self.system, &self.origin, &url, secret);
-        self.instances[instance] = Instance::start(&self.system, &self.scrap, ports, &args).await?;
+        let who = (instance, self.kinds[instance]);
+        self.instances[instance] = self.starter.start(&self.setting, who, &url, ports).await?;
         self.instances[instance].synced().await?;
         self.load.put_back(instance);
         Ok(())
+    }
+
+    /// How many instances there are without those that are refused.
+    fn joining(&self) -> usize {
+        self.setting.instances - self.setting.refused
     }
 
     /// Begins another load where the last one has ended, and hands over what that one has noted.
@@ -224,7 +232,9 @@ impl Stage {
     pub(crate) async fn end(mut self, id: &str, title: &str, system: &System) -> Result<Row, Error> {
         let mut collected = self.load.end().await?;
         let panics = self.panics();
+        let joining = self.joining();
         collected.absorb(self.noted);
+        collected.acquit(joining);
         let bounds = Bounds { lease: LEASE, grace: self.setting.grace };
         let (begun, healed) = (self.begun.unwrap_or_default(), self.healed.unwrap_or_default());
         if let Some((instance, cut)) = self.watched {
@@ -286,29 +296,11 @@ impl Shared {
     }
 }
 
-/// The file with an instance's secret, if it has one.
-fn secret(setting: &Setting, scrap: &Scrap, instance: usize) -> Result<Option<String>, Error> {
-    (setting.secret)(instance).map(|secret| scrap.secret(secret)).transpose()
-}
-
-fn arguments(
-    setting: &Setting,
-    system: &System,
-    origin: &Origin,
-    redis: &str,
-    secret: Option<String>,
-) -> Vec<String> {
-    let mut args =
-        vec!["--origin".into(), format!("http://{}", origin.addr()), "--redis".into(), redis.into()];
-    if *system != System::Plain {
-        let grace = format!("{}ms", setting.grace.as_millis());
-        args.extend(
-            ["--namespace", "faults", "--lease", "2s", "--partition-grace", &grace].map(str::to_owned),
-        );
-        args.extend(setting.more.iter().map(|&more| more.to_owned()));
-        args.extend(secret.into_iter().flat_map(|file| ["--secret-file".to_owned(), file]));
+async fn all_synced(instances: &[Instance]) -> Result<(), Error> {
+    for instance in instances {
+        instance.synced().await?;
     }
-    args
+    Ok(())
 }
 
 /// How long L1 is trusted without news.

@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::admin;
-use crate::load::What;
 use crate::origin::KEYS;
 use crate::random::Random;
 use crate::row::ms;
 use crate::setting::Setting;
 use crate::stage::{LEASE, Stage};
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { id: "F1", title: "no fault", setting: Setting::default, act: nothing, runs: Runs::Everywhere },

@@ -14,12 +14,13 @@ use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::admin;
 use crate::error::Error;
-use crate::load::{Collected, What};
 use crate::origin::{self, TAGS};
 use crate::process::{Instance, says_synced};
 use crate::row::ms;
+use crate::samples::Collected;
 use crate::setting::{Setting, Topology};
 use crate::stage::{LEASE, Stage};
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
 use forebay_testkit::resp::Value;
 use tokio::time::sleep;
 
@@ -15,7 +16,6 @@ use crate::random::Random;
 use crate::row::ms;
 use crate::setting::Setting;
 use crate::stage::Stage;
-use forebay_testkit::http::Client;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use forebay_core::time::Clock;
+use forebay_testkit::http::Client;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
-use crate::load::{self, Plan, What};
+use crate::load::Plan;
 use crate::origin::{KEYS, Manner, Validates};
 use crate::random::Random;
+use crate::samples;
 use crate::setting::Setting;
 use crate::stage::Stage;
-use forebay_testkit::http::Client;
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -89,7 +91,7 @@ fn flights(stage: &mut Stage) -> Acting<'_> {
                 let later = random.up_to(Duration::from_millis(60));
                 waiters.spawn(async move {
                     sleep(later).await;
-                    load::read(&mut Client::new(addr), &Clock::system(), key, instance).await
+                    samples::read(&mut Client::new(addr), &Clock::system(), key, instance).await
                 });
             }
             sleep(random.up_to(Duration::from_millis(80))).await;

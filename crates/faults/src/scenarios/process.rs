@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use forebay_core::time::Clock;
+use forebay_testkit::http::Client;
 use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::admin;
-use crate::load::{self, Plan, What};
+use crate::load::Plan;
 use crate::origin::{KEYS, Manner};
 use crate::random::Random;
 use crate::row::ms;
+use crate::samples;
 use crate::setting::{Length, Setting};
 use crate::stage::{LEASE, Stage};
-use forebay_testkit::http::Client;
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -114,7 +116,7 @@ fn waited_for(stage: &mut Stage) -> Acting<'_> {
                 not_everywhere += 1;
             }
             let mut client = Client::new(stage.instances[last].addr());
-            stage.noted.samples.push(load::read(&mut client, &clock, key, last).await);
+            stage.noted.samples.push(samples::read(&mut client, &clock, key, last).await);
             stage.synced().await?;
             rounds += 1;
         }

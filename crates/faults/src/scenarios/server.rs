@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use forebay_testkit::http::Client;
 use forebay_testkit::redis::RedisServer;
 use tokio::time::sleep;
 
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::error::Error;
-use crate::load::{Plan, What};
+use crate::load::Plan;
 use crate::origin::{KEYS, Manner};
 use crate::row::ms;
 use crate::setting::{Setting, Topology};
 use crate::stage::{LEASE, Stage};
-use forebay_testkit::http::Client;
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -8,10 +8,10 @@ use tokio::time::sleep;
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::admin;
-use crate::load::{Collected, Plan, What};
-use crate::random::Random;
+use crate::origin::KEYS;
 use crate::setting::Setting;
 use crate::stage::Stage;
+use crate::writer::What;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -23,9 +23,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         id: "F22b",
-        title: "two configurations in one namespace, each invalidated through its own",
+        title: "one instance has another secret: it is refused",
         setting: two_secrets,
-        act: side_by_side,
+        act: refused,
+        runs: Runs::Alone,
+    },
+    Scenario {
+        id: "F22c",
+        title: "a rollout from one configuration to another and back, each told of the other",
+        setting: two_kinds,
+        act: rolled,
         runs: Runs::Alone,
     },
 ];
@@ -44,49 +51,62 @@ fn replaced(stage: &mut Stage) -> Acting<'_> {
     })
 }
 
-/// The last instance has another secret than the others. Only the scenario writes.
+/// The last instance has another secret than the others.
 fn two_secrets() -> Setting {
     Setting {
-        secret: |instance| {
-            Some(if instance == OTHER { "the secret of one" } else { "the secret of the others" })
-        },
-        plan: Plan { writes: 0, ..Plan::default() },
+        secret: |instance| Some(if instance < 2 { "the secret of the others" } else { "the secret of one" }),
+        refused: 1,
         ..Setting::default()
     }
 }
 
-/// Invalidates through one instance of each configuration. Neither hears the other, and both stand in one Redis.
-fn side_by_side(stage: &mut Stage) -> Acting<'_> {
+/// It works on by itself: its Redis is off, and what it invalidates is not confirmed.
+fn refused(stage: &mut Stage) -> Acting<'_> {
     Box::pin(async move {
-        let (writer, mut random) = (stage.load.writer.clone(), Random::new(stage.seed, "side by side"));
-        let mut clients = [0, OTHER].map(|issuer| (issuer, writer.client(issuer)));
+        let last = stage.instances.len() - 1;
+        stage.load.spare(last);
+        let mut client = stage.load.writer.client(last);
         let end = stage.now().after(stage.pace.during);
+        let (mut tried, mut unconfirmed) = (0, 0);
         while stage.now() < end {
-            let what = What::draw(&mut random);
-            let change = writer.change(what);
-            let mut worst = 200;
-            for (_, client) in &mut clients {
-                worst = worst.max(admin::order(client, &what.order("")).await?.status);
-            }
-            // What each has answered counts from when both have.
-            for (issuer, _) in &clients {
-                let Collected { history, .. } = change.answered(worst, *issuer);
-                stage.noted.history.absorb(history);
-            }
-            stage.noted.confirmed += u64::from(worst == 200);
-            stage.noted.unconfirmed += u64::from(worst == 202);
-            sleep(Duration::from_millis(50)).await;
+            let what = What::Key(KEYS - 1);
+            let answer = admin::order(&mut client, &what.order("")).await?;
+            tried += 1;
+            unconfirmed += usize::from(answer.status == 202);
+            sleep(Duration::from_millis(200)).await;
         }
-        let names = stage.keys("{*}:*").await?;
+        let standing = stage.instances[last].ask("/stats").await?;
+        let refused = if standing.contains("\"l2\":\"refused\"") { "refused" } else { "**let in**" };
+        let names = stage.keys("{*}:e:*").await?;
         let groups: BTreeSet<&str> = names.iter().filter_map(|name| Some(name.split_once('}')?.0)).collect();
         let unreadable = stage.metric("cache_errors_total", |labels| labels.contains("op=\"decode\"")).await;
         stage.note(format!(
-            "{} groups of keys in Redis, {unreadable} unreadable frames counted",
+            "it is {refused}, {unconfirmed} of its {tried} invalidations are unconfirmed, entries of {} configuration in Redis, \
+             {unreadable} unreadable frames counted",
             groups.len()
         ));
         Ok(())
     })
 }
 
-/// The instance that is not configured like the others.
-const OTHER: usize = 2;
+/// The second differs by its number of shards, and so by its keys.
+fn two_kinds() -> Setting {
+    Setting { kinds: &[&[], &["--redis-shards", "4"]], ..Setting::default() }
+}
+
+/// Instance after instance is replaced by one of the other configuration. Everybody writes through all of them.
+fn rolled(stage: &mut Stage) -> Acting<'_> {
+    Box::pin(async move {
+        let end = stage.now().after(stage.pace.during);
+        let mut replaced = 0;
+        while stage.now() < end {
+            let instance = replaced % stage.instances.len();
+            stage.kinds[instance] = 1 - stage.kinds[instance];
+            stage.replace(instance).await?;
+            replaced += 1;
+            sleep(Duration::from_millis(500)).await;
+        }
+        stage.note(format!("{replaced} replaced"));
+        Ok(())
+    })
+}
