@@ -32,11 +32,17 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let (mut lines, mut complaints) = (Vec::new(), Vec::new());
     for scenario in chosen {
         for system in systems(arguments, &scenario) {
-            let row = stage(&scenario, &system, arguments.pace, arguments.seed).await?;
-            println!("{}", row.line());
-            lines.push(row.line());
-            if system != System::Plain {
-                complaints.extend(row.complaint());
+            match stage(&scenario, &system, arguments.pace, arguments.seed).await {
+                Ok(row) => {
+                    println!("{}", row.line());
+                    lines.push(row.line());
+                    complaints.extend(row.complaint().filter(|_| system != System::Plain));
+                }
+                // The others are none the worse for it.
+                Err(error) => {
+                    println!("{error}");
+                    complaints.push(error.to_string());
+                }
             }
         }
     }
