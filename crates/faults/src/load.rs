@@ -158,7 +158,7 @@ async fn read_all(
         }
         let waited = tick.elapsed();
         let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
-        sample.process = Some(control.process(instance));
+        sample.process = control.process(instance);
         control.under_way[instance].fetch_sub(1, Ordering::SeqCst);
         sample.took += waited;
         samples.push(sample);

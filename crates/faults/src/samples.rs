@@ -14,8 +14,8 @@ use crate::origin;
 pub(crate) struct Sample {
     pub(crate) key: usize,
     pub(crate) instance: usize,
-    /// Of the instance's processes the one that was asked; none where it promises nothing.
-    pub(crate) process: Option<usize>,
+    /// Of the instance's processes the one that was asked.
+    pub(crate) process: usize,
     /// When it was sent.
     pub(crate) start: Moment,
     /// From when it was due to its answer: what had to wait for another one counts the wait.
@@ -80,7 +80,7 @@ impl Sample {
     /// For the judge, unless it failed.
     pub(crate) fn to_read(&self) -> Option<Read> {
         let (from, version) = self.got.ok()?;
-        let (key, instance, start) = (origin::path(self.key), self.process?, self.start);
+        let (key, instance, start) = (origin::path(self.key), self.process, self.start);
         Some(Read { key, version, instance, tier: from.tier(), start })
     }
 }
@@ -101,12 +101,6 @@ impl Collected {
         self.confirmed += part.confirmed;
         self.unconfirmed += part.unconfirmed;
     }
-
-    /// Instances from this number on promise nothing.
-    pub(crate) fn acquit(&mut self, first: usize) {
-        let theirs = self.samples.iter_mut().filter(|sample| sample.instance >= first);
-        theirs.for_each(|sample| sample.process = None);
-    }
 }
 
 /// Reads a resource once.
@@ -115,7 +109,7 @@ pub(crate) async fn read(client: &mut Client, clock: &Clock, key: usize, instanc
     let start = clock.now();
     let answer = client.get(&path).await;
     let took = clock.now().since(start);
-    Sample { key, instance, process: Some(instance), start, took, got: understand(&path, answer) }
+    Sample { key, instance, process: instance, start, took, got: understand(&path, answer) }
 }
 
 fn understand(path: &str, answer: io::Result<Answer>) -> Result<(From, u64), Failed> {

@@ -61,8 +61,6 @@ pub(crate) struct Setting {
     pub(crate) secret: fn(usize) -> Option<&'static str>,
     /// The configurations that there may be in the namespace, which are told of each other: what each has that others have not.
     pub(crate) kinds: &'static [&'static [&'static str]],
-    /// How many instances, the last ones, find another configuration in the namespace and are refused. They promise nothing but an answer.
-    pub(crate) refused: usize,
     /// Whether the origin goes wrong on purpose, so that what it fails is no failure of the cache.
     pub(crate) faulty_origin: bool,
 }
@@ -79,7 +77,6 @@ impl Default for Setting {
             more: Vec::new(),
             secret: |_| None,
             kinds: &[],
-            refused: 0,
             faulty_origin: false,
         }
     }

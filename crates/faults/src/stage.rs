@@ -54,18 +54,15 @@ impl Stage {
         let origin = Origin::start(setting.manner.clone(), seed).await?;
         let starter = Starter::new(&setting, system, origin.addr()).await?;
         let (mut proxies, mut instances) = (Vec::new(), Vec::new());
-        let joining = setting.instances - setting.refused;
         for number in 0..setting.instances {
-            // Whoever is to be refused comes when the others are there.
-            if number == joining {
-                all_synced(&instances).await?;
-            }
             let proxy = FaultProxy::start(redis.addr()).await?;
             let url = shared.url(&redis, &proxy);
-            instances.push(starter.start(&setting, (number, 0), &url, Ports::any()).await?);
+            let instance = starter.start(&setting, (number, 0), &url, Ports::any()).await?;
+            // One after the other: where they do not go together, the first one stays.
+            instance.synced().await?;
+            instances.push(instance);
             proxies.push(proxy);
         }
-        all_synced(&instances[..joining]).await?;
         let load = Load::start(&setting.plan, &instances, origin.writable(), seed);
         let (begun, healed, open, figures) = (None, None, None, Vec::new());
         let clock = Clock::system();
@@ -174,7 +171,9 @@ impl Stage {
     /// Waits until every instance follows its Redis, and returns how long that took.
     pub(crate) async fn synced(&self) -> Result<Duration, Error> {
         let from = self.now();
-        all_synced(&self.instances[..self.joining()]).await?;
+        for instance in &self.instances {
+            instance.synced().await?;
+        }
         Ok(self.now().since(from))
     }
 
@@ -190,11 +189,6 @@ impl Stage {
         self.instances[instance].synced().await?;
         self.load.put_back(instance);
         Ok(())
-    }
-
-    /// How many instances there are without those that are refused.
-    fn joining(&self) -> usize {
-        self.setting.instances - self.setting.refused
     }
 
     /// Begins another load where the last one has ended, and hands over what that one has noted.
@@ -232,9 +226,7 @@ impl Stage {
     pub(crate) async fn end(mut self, id: &str, title: &str, system: &System) -> Result<Row, Error> {
         let mut collected = self.load.end().await?;
         let panics = self.panics();
-        let joining = self.joining();
         collected.absorb(self.noted);
-        collected.acquit(joining);
         let bounds = Bounds { lease: LEASE, grace: self.setting.grace };
         let (begun, healed) = (self.begun.unwrap_or_default(), self.healed.unwrap_or_default());
         if let Some((instance, cut)) = self.watched {
@@ -294,13 +286,6 @@ impl Shared {
             Self::Cluster(cluster) => cluster.url(),
         }
     }
-}
-
-async fn all_synced(instances: &[Instance]) -> Result<(), Error> {
-    for instance in instances {
-        instance.synced().await?;
-    }
-    Ok(())
 }
 
 /// How long L1 is trusted without news.
