@@ -14,6 +14,7 @@ mod bounds;
 mod change;
 mod early;
 mod everywhere;
+mod extremes;
 mod failovers;
 mod failures;
 mod forged;
