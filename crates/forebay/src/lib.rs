@@ -124,7 +124,7 @@ pub use forebay_core::coherence::{Bookkeeping, Failover, Standing};
 pub use forebay_core::compress::Compression;
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
-pub use forebay_core::l2::{L2, L2Error, Shards};
+pub use forebay_core::l2::{Admission, Census, L2, L2Error, Shards};
 pub use forebay_core::tag::{
     All, Event, Key, Path, Pattern, Prefix, Soft, Tag, Target, TargetError, Targets,
 };
