@@ -120,20 +120,13 @@ async fn memory(stage: &Stage) -> Result<String, Error> {
     let mut parts = Vec::new();
     for (ending, name) in [("v", "position"), ("i", "incarnation"), ("l", "log")] {
         for key in stage.keys(&format!("*}}:{ending}")).await? {
-            let bytes = number(stage, &["MEMORY", "USAGE", &key, "SAMPLES", "0"]).await?;
-            let members = if ending == "l" { number(stage, &["ZCARD", &key]).await? } else { 0 };
+            let bytes = stage.number(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]).await?;
+            let members = if ending == "l" { stage.number(&["ZCARD", &key]).await? } else { 0 };
             let of = if members > 0 { format!(" of {members} members") } else { String::new() };
             parts.push(format!("{name}{of} {bytes}"));
         }
     }
     Ok(format!("| Redis memory of the bookkeeping then, bytes | {} |", parts.join(", ")))
-}
-
-async fn number(stage: &Stage, words: &[&str]) -> Result<i64, Error> {
-    match stage.command(words).await? {
-        forebay_testkit::resp::Value::Integer(number) => Ok(number),
-        other => Err(format!("{words:?} is answered with {other:?}").into()),
-    }
 }
 
 /// How often each command has been called.
@@ -169,7 +162,7 @@ async fn one_tag(arguments: &Arguments) -> Result<Vec<String>, Error> {
             }
         };
         copy(&stage, &name, frames).await?;
-        let stored = number(&stage, &["DBSIZE"]).await?;
+        let stored = stage.number(&["DBSIZE"]).await?;
         let before = calls(&stage).await?;
         let (mut took, mut client) = (Vec::new(), stage.load.writer.client(0));
         for _ in 0..TIMES {

@@ -145,7 +145,11 @@ impl Instance {
 
     /// The answer of its admin API to a GET.
     pub(crate) async fn ask(&self, path: &str) -> io::Result<String> {
-        let mut client = Client::with_patience(self.admin(), Duration::from_secs(2));
+        self.ask_within(path, PATIENCE).await
+    }
+
+    async fn ask_within(&self, path: &str, patience: Duration) -> io::Result<String> {
+        let mut client = Client::with_patience(self.admin(), patience);
         let answer = client.admin_get(path, TOKEN).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
@@ -169,7 +173,9 @@ impl Instance {
 
     /// Whether it says that it follows its Redis.
     pub(crate) async fn is_synced(&self) -> bool {
-        self.ask("/stats").await.is_ok_and(|stats| stats.contains("\"l2\":\"synced\""))
+        self.ask_within("/stats", Duration::from_secs(2))
+            .await
+            .is_ok_and(|stats| stats.contains("\"l2\":\"synced\""))
     }
 
     /// Waits until it does.

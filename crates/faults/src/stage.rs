@@ -112,6 +112,8 @@ pub(crate) struct Stage {
     figures: Vec<String>,
     /// Reads between these are what a guarantee leaves open; they are counted apart.
     open: Option<(Moment, Moment)>,
+    /// Panics of instances that have been replaced.
+    panicked: usize,
     /// The instance whose last answers from memory are told, and since when it is cut off.
     watched: Option<(usize, Moment)>,
     system: System,
@@ -157,6 +159,7 @@ impl Stage {
             healed,
             figures,
             open,
+            panicked: 0,
             watched: None,
             system: system.clone(),
             scrap,
@@ -203,6 +206,14 @@ impl Stage {
         Ok(self.redis.command(words).await?)
     }
 
+    /// A command that Redis answers with a number.
+    pub(crate) async fn number(&self, words: &[&str]) -> Result<i64, Error> {
+        match self.command(words).await? {
+            Value::Integer(number) => Ok(number),
+            other => Err(format!("{words:?} is answered with {other:?}").into()),
+        }
+    }
+
     /// The names of Redis' keys with this ending. For the suite alone: it looks at every key.
     pub(crate) async fn keys(&self, pattern: &str) -> Result<Vec<String>, Error> {
         let Value::Array(names) = self.command(&["KEYS", pattern]).await? else { return Ok(Vec::new()) };
@@ -232,6 +243,7 @@ impl Stage {
     pub(crate) async fn replace(&mut self, instance: usize) -> Result<(), Error> {
         self.load.take_out(instance).await;
         let ports = self.instances[instance].kill().await?;
+        self.panicked += self.instances[instance].panics();
         let proxied = || self.redis.url_at(self.proxies[instance].addr());
         let url = self.sentinels.as_ref().map_or_else(proxied, SentinelGroup::url);
         let args = arguments(&self.setting, &self.system, &self.origin, &url);
@@ -262,16 +274,21 @@ impl Stage {
         self.metric("cache_stores_total", |labels| !labels.contains("result=\"stored\"")).await
     }
 
+    /// How many panics the instances have reported, those that were replaced included.
+    pub(crate) fn panics(&self) -> usize {
+        self.panicked + self.instances.iter().map(Instance::panics).sum::<usize>()
+    }
+
     /// Ends the load and judges what it has noted.
     pub(crate) async fn end(mut self, id: &str, title: &str, system: &System) -> Result<Row, Error> {
         let mut collected = self.load.end().await?;
+        let panics = self.panics();
         collected.absorb(self.noted);
         let bounds = Bounds { lease: LEASE, grace: self.setting.grace };
         let (begun, healed) = (self.begun.unwrap_or_default(), self.healed.unwrap_or_default());
         if let Some((instance, cut)) = self.watched {
             self.figures.push(last_answers(&collected.samples, instance, cut, healed));
         }
-        let panics = self.instances.iter().map(Instance::panics).sum();
         let mut row = Row::judge(collected, bounds, begun, healed, self.open);
         row.id = id.to_owned();
         row.title = title.to_owned();

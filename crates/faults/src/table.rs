@@ -13,20 +13,32 @@ pub(crate) fn update(
     lines: &[String],
     cells: usize,
 ) -> Result<(), Error> {
+    rewrite(file, part, head, |old| {
+        let name = |line: &str| line.split('|').skip(1).take(cells).map(str::to_owned).collect::<Vec<_>>();
+        let mut rows: Vec<String> = old.lines().skip(2).map(str::to_owned).collect();
+        for line in lines {
+            match rows.iter_mut().find(|row| name(row) == name(line)) {
+                Some(row) => row.clone_from(line),
+                None => rows.push(line.clone()),
+            }
+        }
+        rows.sort_by_key(|row| order(row));
+        rows
+    })
+}
+
+/// Puts `lines` in the place of all that the part of this name has.
+pub(crate) fn replace(file: &Path, part: &str, head: &str, lines: &[String]) -> Result<(), Error> {
+    rewrite(file, part, head, |_| lines.to_vec())
+}
+
+fn rewrite(file: &Path, part: &str, head: &str, rows: impl FnOnce(&str) -> Vec<String>) -> Result<(), Error> {
     let text = fs::read_to_string(file)?;
     let (begin, end) = (format!("<!-- {part} -->\n"), format!("<!-- /{part} -->\n"));
     let missing = || format!("{} has no part {part}", file.display());
     let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
     let (old, after) = rest.split_once(&end).ok_or_else(missing)?;
-    let name = |line: &str| line.split('|').skip(1).take(cells).map(str::to_owned).collect::<Vec<_>>();
-    let mut rows: Vec<String> = old.lines().skip(2).map(str::to_owned).collect();
-    for line in lines {
-        match rows.iter_mut().find(|row| name(row) == name(line)) {
-            Some(row) => row.clone_from(line),
-            None => rows.push(line.clone()),
-        }
-    }
-    rows.sort_by_key(|row| order(row));
+    let rows = rows(old);
     let body: String =
         head.lines().chain(rows.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
     Ok(fs::write(file, [before, &begin, &body, &end, after].concat())?)
@@ -50,8 +62,11 @@ mod tests {
         fs::write(&file, "a\n<!-- t -->\n| n |\n|---|\n| F10 | x | 1 |\n<!-- /t -->\nb\n").unwrap();
         let rows = ["| F10 | x | 2 |", "| F9 | y | 3 |"].map(str::to_owned);
         update(&file, "t", "| n |\n|---|", &rows, 2).unwrap();
-        let written = fs::read_to_string(&file).unwrap();
+        let updated = fs::read_to_string(&file).unwrap();
+        replace(&file, "t", "| m |\n|---|", &rows[..1]).unwrap();
+        let replaced = fs::read_to_string(&file).unwrap();
         fs::remove_file(&file).unwrap();
-        assert_eq!(written, "a\n<!-- t -->\n| n |\n|---|\n| F9 | y | 3 |\n| F10 | x | 2 |\n<!-- /t -->\nb\n");
+        assert_eq!(updated, "a\n<!-- t -->\n| n |\n|---|\n| F9 | y | 3 |\n| F10 | x | 2 |\n<!-- /t -->\nb\n");
+        assert_eq!(replaced, "a\n<!-- t -->\n| m |\n|---|\n| F10 | x | 2 |\n<!-- /t -->\nb\n");
     }
 }

@@ -153,6 +153,16 @@ impl HistoryChecker {
         self.reads.extend(other.reads);
     }
 
+    /// The writes that bind everybody, without the reads: what to go on with where reads are judged part by part.
+    #[must_use]
+    pub fn confirmed(&self) -> Self {
+        let binding = |noted: &&Noted| noted.binds == Binds::All;
+        let mut confirmed = Self::new();
+        let all = self.writes.values().flatten().filter(binding);
+        all.for_each(|noted| confirmed.note(noted.write.clone(), noted.binds));
+        confirmed
+    }
+
     /// Judges every read; without a grace unless `bounds` have one.
     #[must_use]
     pub fn check(&self, bounds: impl Into<Bounds>) -> Verdict {
@@ -288,6 +298,21 @@ mod tests {
         history.write(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
         history.read(Read { key: "k".into(), version, instance, tier, start: at(start) });
         history.check(LEASE)
+    }
+
+    #[test]
+    fn a_later_part_is_judged_by_what_an_earlier_one_has_confirmed_and_by_nothing_else_of_it() {
+        let mut earlier = HistoryChecker::new();
+        let write = Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) };
+        earlier.write(write.clone());
+        earlier.unconfirmed(Write { version: 6, ..write });
+        let mut later = earlier.confirmed();
+        for version in [4, 5] {
+            let start = at(9_000);
+            later.read(Read { key: "k".into(), version, instance: 0, tier: Tier::L1, start });
+        }
+        let stale: Vec<u64> = later.check(LEASE).stale.iter().map(|stale| stale.read.version).collect();
+        assert_eq!(stale, [4]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::mechanism::Mechanism;
 use super::protocol::Failover;
 use super::state::{Server, State};
+use crate::time::Moment;
 
 impl State {
     /// The bus is with this server.
@@ -14,6 +15,8 @@ impl State {
             self.server == Server::Untold || (name.is_some() && self.server == Server::Named(name.clone()));
         self.server = Server::Named(name);
         self.suspects = false;
+        // What was answered meanwhile has earned no lease.
+        self.next_poll = Moment::default();
         if !same {
             self.flush_all();
         }

@@ -154,7 +154,8 @@ impl State {
 
     /// Whether `position`, given for `ticket`, is one of the log that the instance follows, and that log has lost nothing.
     fn goes_on(&self, ticket: Ticket, position: Position) -> bool {
-        self.incarnation() == Some(position.incarnation)
+        !self.suspects
+            && self.incarnation() == Some(position.incarnation)
             && ticket.generation == self.generation
             && position.seq >= ticket.highest
     }

@@ -70,7 +70,9 @@ pub(super) enum Mechanism {
     SoftAtRead,
     /// Also by a soft invalidation that only the log knows of.
     SoftInLog,
-    /// Where failovers flush, nothing is believed from a server that may be another one.
+    /// Where failovers flush, no lease is earned by what may have been answered by another server.
+    SuspectedPolls,
+    /// And nothing is believed of what that says of entries.
     Suspicion,
     /// A frame is judged by what the instance knows itself.
     TableAtRead,

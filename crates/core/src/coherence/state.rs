@@ -506,6 +506,9 @@ impl State {
 
     /// Gives the lease that a poll sent at `sent` has earned.
     fn grant(&mut self, sent: Moment) {
+        if self.suspects && !self.lacks(Mechanism::SuspectedPolls) {
+            return;
+        }
         if self.lapse.take().is_some() {
             // L2 is back, and another server may stand in its place.
             self.want_audit();

@@ -1,6 +1,7 @@
 //! Another server takes over without the last invalidations, where failovers flush.
 
 use forebay_core::coherence::Failover;
+use forebay_core::entry::Assurance;
 
 use crate::support::*;
 
@@ -69,4 +70,52 @@ async fn the_same_server_after_a_broken_connection_costs_nothing() {
     }
     let late = world.node().await;
     assert_eq!(late.get("x").await, (0, From::L2));
+}
+
+/// A node that had lost its bus before `x` was changed and has not heard of that, and the version that it does not know of.
+async fn one_that_has_not_heard(world: &World) -> (Node, u64) {
+    let [a, b] = two_that_flush(world).await;
+    b.l2.disconnect_bus();
+    settle().await;
+    let before = world.server.snapshot();
+    let version = a.write("x").await.unwrap();
+    a.l2.disconnect_bus();
+    world.server.restore(&before);
+    world.server.rename("second");
+    (b, version)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_heard_of_what_was_lost_believes_nothing_either() {
+    let world = World::new();
+    let (b, version) = one_that_has_not_heard(&world).await;
+    b.tiers.l1().remove(&hashed("x"));
+    assert_eq!(b.get("x").await, (version, From::Origin), "L2 holds the old one, and knows of nothing newer");
+    b.l2.reconnect_bus();
+    settle().await;
+    assert_eq!(b.get("x").await, (version, From::Origin), "now it is known that the server is another one");
+    settle().await;
+    assert_eq!(b.get("x").await, (version, From::L1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_in_sync_with_a_server_that_may_be_another_one() {
+    let world = World::new();
+    let (b, version) = one_that_has_not_heard(&world).await;
+    pass(LEASE).await;
+    assert_eq!(b.peek("x"), None, "polls are answered, and earn no lease");
+    assert_eq!(b.get("x").await, (version, From::Origin));
+    b.l2.reconnect_bus();
+    settle().await;
+    b.get("x").await;
+    assert_eq!(b.peek("x"), Some((version, From::L1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_strict_request_take_its_word() {
+    let world = World::new();
+    let (b, version) = one_that_has_not_heard(&world).await;
+    assert_eq!(b.peek("x"), Some((0, From::L1)));
+    let strict = b.with(Manners { assurance: Assurance::Strict, ..Manners::default() });
+    assert_eq!(strict.get("x").await, (version, From::Origin));
 }

@@ -254,7 +254,11 @@ impl Model<'_> {
         let excused = missed.is_some_and(|tick| now < moment(tick).after(settings.lease));
         let bound = if excused { settings.lease + settings.partition_grace } else { settings.lease };
         let overdue = self.world.promised(|promise| {
-            promise.confirmed && (!promise.lost || flushed) && now >= moment(promise.since).after(bound)
+            // A server that is gone may have given a lease until the instance heard of it.
+            let since =
+                if promise.lost { node.bus_lost.max(Some(promise.since)) } else { Some(promise.since) };
+            let binds = !promise.lost || (flushed && node.bus_lost.is_some());
+            promise.confirmed && binds && since.is_some_and(|tick| now >= moment(tick).after(bound))
         });
         if falls_behind(value, overdue) { Err(Violation::G2(k)) } else { Ok(()) }
     }

@@ -241,7 +241,7 @@ impl Model<'_> {
                         flight.must &= kept;
                     }
                     if drops {
-                        node.queue.clear();
+                        node.queue.retain(|notice| !matches!(notice, Notice::Message(_)));
                     }
                     if bus && node.subscribed {
                         node.subscribed = false;

@@ -2,15 +2,14 @@
 
 use super::scenario::{Flaw, Scenario};
 use super::scenarios::{
-    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_FOR_OTHERS, FOLLOWERS, GRACE, LATE, PAGES, PATTERNS,
-    QUEUED, SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
+    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_FOR_OTHERS, FLUSHES_LATE, FOLLOWERS, GRACE, LATE, PAGES,
+    PATTERNS, QUEUED, SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
 };
 use super::search;
 use crate::coherence::mechanism::Mechanism;
 
-/// What is removed from the state machine, and the scenario that misses it. `Suspicion` is not among them: nothing
-/// that the model asks is lost with it.
-const MECHANISMS: [(Mechanism, Scenario); 34] = [
+/// What is removed from the state machine, and the scenario that misses it.
+const MECHANISMS: [(Mechanism, Scenario); 36] = [
     (Mechanism::ApplyBeforeLease, BASE),
     (Mechanism::Audit, FAILOVER),
     (Mechanism::AuditBelowFloor, CRAMPED),
@@ -41,6 +40,8 @@ const MECHANISMS: [(Mechanism, Scenario); 34] = [
     (Mechanism::SoftAtHit, SOFT),
     (Mechanism::SoftAtRead, SOFT),
     (Mechanism::SoftInLog, SOFT),
+    (Mechanism::SuspectedPolls, FLUSHES_LATE),
+    (Mechanism::Suspicion, FLUSHES_FOR_OTHERS),
     (Mechanism::TableAtRead, BASE),
     (Mechanism::TableFloor, CUT),
     (Mechanism::TaintAtRead, UNCONFIRMED),

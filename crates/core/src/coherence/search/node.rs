@@ -3,7 +3,7 @@
 use super::model::{Model, Step, Successors, spend};
 use super::scenario::Scenario;
 use super::world::{Node, TICK, World, moment};
-use crate::coherence::{Action, Event, Reply};
+use crate::coherence::{Action, Event, Failover, Reply};
 use crate::l2::Notice;
 
 impl Model<'_> {
@@ -48,6 +48,9 @@ impl Model<'_> {
             let now = w.now;
             let node = w.node(k);
             let Some(notice) = node.queue.pop_front() else { return false };
+            if self.scenario.failover == Failover::Flush && notice == Notice::Lost {
+                node.bus_lost = Some(now);
+            }
             if keep {
                 node.queue.push_front(notice.clone());
             }
@@ -75,6 +78,12 @@ impl Model<'_> {
                 }
             });
         }
+        self.subscription(k, out);
+    }
+
+    /// The subscription ends and is renewed.
+    fn subscription(&self, k: usize, out: &mut Successors) {
+        let node = &self.world.nodes[k];
         if !node.subscribed {
             if node.bus_up {
                 self.step(Step::Resubscribes(k), out, |w| {
@@ -89,7 +98,7 @@ impl Model<'_> {
             let node = w.node(k);
             node.subscribed = false;
             if drops {
-                node.queue.clear();
+                node.queue.retain(|notice| !matches!(notice, Notice::Message(_)));
             }
             node.queue.push_back(Notice::Lost);
             ends

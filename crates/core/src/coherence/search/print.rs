@@ -11,8 +11,7 @@
 use super::scenario::Scenario;
 use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
 use crate::coherence::protocol::Ticket;
-use crate::coherence::state::Membership;
-use crate::coherence::state::Server;
+use crate::coherence::state::{Membership, Server, State};
 use crate::coherence::{Action, Reply};
 use crate::entry::{Seq, Stamp};
 use crate::l2::{Issued, Message, Notice, Position};
@@ -213,6 +212,7 @@ impl Print {
         }
         self.num(node.follower.map_or(0, |must| u64::from(must) + 1));
         self.moment(node.out_of_reach.map_or(self.past, |tick| moment(tick).max(self.past)));
+        self.moment(node.bus_lost.map_or(self.past, |tick| moment(tick).max(self.past)));
         self.flight(node);
         for invalidation in world.invalidations.iter().filter(|i| i.by == k) {
             self.num(7);
@@ -227,7 +227,12 @@ impl Print {
     }
 
     fn state(&mut self, node: &Node) {
-        let state = &node.state;
+        self.knows(&node.state);
+        self.waits(&node.state);
+    }
+
+    /// What it knows of the log and of the server.
+    fn knows(&mut self, state: &State) {
         match state.membership {
             Membership::Joined(incarnation) => self.bytes.push(incarnation.0[0]),
             Membership::Alone | Membership::Apart => self.bytes.push(0),
@@ -255,6 +260,19 @@ impl Print {
             self.text(name.as_deref());
         }
         self.epoch(state.epoch_floor);
+        self.num(state.recent.len() as u64);
+        for (at, ident, seq) in &state.recent {
+            self.moment(if self.forgets { *at } else { Moment::default() });
+            self.ident(*ident);
+            self.seq(*seq);
+        }
+        self.moment(
+            state.forgot_recent.map_or(Moment::default(), |at| Moment::from_nanos(at.as_nanos() + 1)),
+        );
+    }
+
+    /// What it waits for, and until when.
+    fn waits(&mut self, state: &State) {
         self.moment(state.lease_until.max(self.past));
         self.moment(state.unsynced.unwrap_or_default().max(self.now));
         self.moment(state.next_poll.max(self.now));
@@ -266,15 +284,6 @@ impl Print {
         let (sent, seq) = state.owed.unwrap_or_default();
         self.moment(sent.max(self.past));
         self.seq(seq);
-        self.num(state.recent.len() as u64);
-        for (at, ident, seq) in &state.recent {
-            self.moment(if self.forgets { *at } else { Moment::default() });
-            self.ident(*ident);
-            self.seq(*seq);
-        }
-        self.moment(
-            state.forgot_recent.map_or(Moment::default(), |at| Moment::from_nanos(at.as_nanos() + 1)),
-        );
         // A poll sent from now on is later than any lapse noticed so far; only one in flight may be older.
         let in_flight = state.in_flight.as_ref();
         let older =

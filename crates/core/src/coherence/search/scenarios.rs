@@ -262,6 +262,13 @@ pub(super) const FLUSHES_FOR_OTHERS: Scenario = Scenario {
     ..FLUSHES
 };
 
+/// The same with time for a lease to run out, and with a bus that is lost before the server is.
+pub(super) const FLUSHES_LATE: Scenario = Scenario {
+    name: "flushes late",
+    budget: Budget { ticks: 1, writes: 1, failovers: 1, disconnects: 1, lookups: 1, ..NONE },
+    ..FLUSHES_FOR_OTHERS
+};
+
 /// Searches `scenario` and expects nothing.
 fn holds(scenario: &Scenario) {
     let large = std::env::var("FOREBAY_SEARCH").is_ok_and(|bounds| bounds == "large");
@@ -363,7 +370,7 @@ fn every_guarantee_holds_when_the_namespace_is_flushed_and_the_clock_set_back() 
 
 #[test]
 fn where_failovers_flush_nothing_that_was_lost_is_served() {
-    for scenario in [FLUSHES, FLUSHES_FOR_OTHERS] {
+    for scenario in [FLUSHES, FLUSHES_FOR_OTHERS, FLUSHES_LATE] {
         holds(&scenario);
     }
 }

@@ -10,7 +10,6 @@ use arrayvec::ArrayVec;
 
 use super::scenario::{Budget, Flaw, Scenario};
 use crate::coherence::protocol::{Failover, Settings, Ticket};
-use crate::coherence::state::Server;
 use crate::coherence::state::State;
 use crate::coherence::{Action, Event, Reply};
 use crate::entry::{Seq, Stamp};
@@ -232,6 +231,8 @@ pub(super) struct Node {
     pub(super) follower: Option<u8>,
     /// The last tick at which it is known that L2 could not be reached.
     pub(super) out_of_reach: Option<u8>,
+    /// Where failovers flush: the last tick at which it has heard that its bus is lost.
+    pub(super) bus_lost: Option<u8>,
 }
 
 impl Node {
@@ -322,11 +323,9 @@ impl World {
         }
     }
 
-    /// Whether instance `k` flushes when a server takes over and knows which one has: then nothing lost excuses it.
+    /// Whether instance `k` flushes when a server takes over and has noticed that its bus is lost: then nothing lost excuses it.
     pub(super) fn is_flushed(&self, k: usize, scenario: &Scenario) -> bool {
-        let node = &self.nodes[k];
-        let told = Server::Named(Some(server(scenario, self.left)));
-        scenario.failover == Failover::Flush && node.state.server == told && !node.state.suspects
+        scenario.failover == Failover::Flush && !self.nodes[k].queue.contains(&Notice::Lost)
     }
 
     fn next_seq(&mut self, at_least: Seq, scenario: &Scenario) -> Seq {
@@ -490,5 +489,6 @@ fn node(scenario: &Scenario) -> Node {
         flight: None,
         follower: None,
         out_of_reach: None,
+        bus_lost: None,
     }
 }
