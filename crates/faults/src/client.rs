@@ -51,6 +51,11 @@ impl Client {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: faults\r\n\r\n").as_bytes()).await
     }
 
+    /// Reads a resource, with one more field line.
+    pub(crate) async fn get_with(&mut self, path: &str, line: &str) -> io::Result<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: faults\r\n{line}\r\n\r\n").as_bytes()).await
+    }
+
     /// Reads a resource of the admin API.
     pub(crate) async fn admin_get(&mut self, path: &str, token: &str) -> io::Result<Answer> {
         let head = format!("GET {path} HTTP/1.1\r\nhost: faults\r\nauthorization: Bearer {token}\r\n\r\n");

@@ -14,7 +14,8 @@ use crate::origin::{self, KEYS, Manner};
 use crate::process::System;
 use crate::random::Random;
 use crate::row::quantile;
-use crate::stage::{Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::Stage;
 use crate::suite::Outcome;
 use crate::table;
 

@@ -40,6 +40,8 @@ impl Default for Plan {
 pub(crate) struct Sample {
     pub(crate) key: usize,
     pub(crate) instance: usize,
+    /// Of the instance's processes the one that was asked.
+    process: usize,
     /// When it was sent.
     pub(crate) start: Moment,
     /// From when it was due to its answer: what had to wait for another one counts the wait.
@@ -104,7 +106,7 @@ impl Sample {
     /// For the judge, unless it failed.
     pub(crate) fn to_read(&self) -> Option<Read> {
         let (from, version) = self.got.ok()?;
-        let (key, instance, start) = (origin::path(self.key), self.instance, self.start);
+        let (key, instance, start) = (origin::path(self.key), self.process, self.start);
         Some(Read { key, version, instance, tier: from.tier(), start })
     }
 }
@@ -135,8 +137,17 @@ struct Control {
     out: AtomicU64,
     /// How many reads of each instance are under way.
     under_way: [AtomicU64; MOST],
-    /// How often an instance has been replaced: connections to its predecessor are not used any more.
+    /// How often any instance has been replaced: connections to its predecessor are not used any more.
     replaced: AtomicU64,
+    /// How often each has been.
+    lives: [AtomicU64; MOST],
+}
+
+impl Control {
+    /// Which process an instance is now. A new one knows nothing of what its predecessor has not been confirmed.
+    fn process(&self, instance: usize) -> usize {
+        instance + MOST * self.lives[instance].load(Ordering::SeqCst) as usize
+    }
 }
 
 /// What every writer needs.
@@ -184,6 +195,7 @@ impl Load {
 
     /// Uses an instance again, over new connections.
     pub(crate) fn put_back(&self, instance: usize) {
+        self.control.lives[instance].fetch_add(1, Ordering::SeqCst);
         self.control.replaced.fetch_add(1, Ordering::SeqCst);
         self.control.out.fetch_and(!(1 << instance), Ordering::SeqCst);
         self.control.spared.fetch_and(!(1 << instance), Ordering::SeqCst);
@@ -247,6 +259,7 @@ async fn read_all(
         }
         let waited = tick.elapsed();
         let mut sample = read(&mut client, &clock, random.below(KEYS), instance).await;
+        sample.process = control.process(instance);
         control.under_way[instance].fetch_sub(1, Ordering::SeqCst);
         sample.took += waited;
         samples.push(sample);
@@ -259,7 +272,7 @@ pub(crate) async fn read(client: &mut Client, clock: &Clock, key: usize, instanc
     let start = clock.now();
     let answer = client.get(&path).await;
     let took = clock.now().since(start);
-    Sample { key, instance, start, took, got: understand(&path, answer) }
+    Sample { key, instance, process: instance, start, took, got: understand(&path, answer) }
 }
 
 fn understand(path: &str, answer: io::Result<Answer>) -> Result<(From, u64), Failed> {
@@ -295,7 +308,8 @@ async fn write_all(writer: Writer, mut random: Random, pause: Duration, control:
         let Some(&issuer) = free.get(random.below(free.len())) else { continue };
         let client =
             clients.entry(issuer).or_insert_with(|| Client::with_patience(writer.admins[issuer], PATIENCE));
-        collected.absorb(writer.write(client, What::draw(&mut random), issuer).await);
+        let process = control.process(issuer);
+        collected.absorb(writer.write(client, What::draw(&mut random), process).await);
     }
 }
 
@@ -310,17 +324,18 @@ pub(crate) enum What {
 
 impl What {
     /// One in ten is a tag. Low keys are written often and high ones seldom, so that some entries live long enough to grow old.
-    fn draw(random: &mut Random) -> Self {
+    pub(crate) fn draw(random: &mut Random) -> Self {
         if random.one_in(10) {
             return Self::Tag(random.below(TAGS));
         }
         Self::Key(random.below(KEYS).min(random.below(KEYS)).min(random.below(KEYS)))
     }
 
-    fn order(self) -> String {
+    /// What the admin API is told, with more members in it.
+    pub(crate) fn order(self, more: &str) -> String {
         match self {
-            Self::Key(key) => format!("{{\"paths\":[\"{}\"]}}", origin::path(key)),
-            Self::Tag(tag) => format!("{{\"tags\":[\"{}\"]}}", origin::tag(tag)),
+            Self::Key(key) => format!("{{\"paths\":[\"{}\"]{more}}}", origin::path(key)),
+            Self::Tag(tag) => format!("{{\"tags\":[\"{}\"]{more}}}", origin::tag(tag)),
         }
     }
 
@@ -332,27 +347,50 @@ impl What {
     }
 }
 
-impl Writer {
-    /// Changes the origin, invalidates through an instance, and notes the writes once that instance has answered.
-    pub(crate) async fn write(&self, client: &mut Client, what: What, issuer: usize) -> Collected {
-        let versions: Vec<(usize, u64)> =
-            what.keys().into_iter().map(|key| (key, self.origin.write(key))).collect();
-        let answer = client.admin_post("/invalidate", TOKEN, &what.order()).await;
-        let confirmed = Clock::system().now();
-        let mut collected = Collected::default();
-        // Without an answer nothing was promised.
-        let Ok(answer) = answer else { return collected };
-        for (key, version) in versions {
-            let write = Write { key: origin::path(key), version, issuer, confirmed };
-            match answer.status {
+/// A change of the origin: resources, and the versions that they have since.
+#[derive(Clone, Debug)]
+pub(crate) struct Change(Vec<(usize, u64)>);
+
+impl Change {
+    /// What binds whom if its invalidation was answered so just now.
+    pub(crate) fn answered(&self, status: u16, issuer: usize) -> Collected {
+        let (mut collected, now) = (Collected::default(), Clock::system().now());
+        for write in self.writes(issuer, now) {
+            match status {
                 200 => collected.history.write(write),
                 202 => collected.history.unconfirmed(write),
                 _ => {}
             }
         }
-        collected.confirmed = u64::from(answer.status == 200);
-        collected.unconfirmed = u64::from(answer.status == 202);
+        collected.confirmed = u64::from(status == 200);
+        collected.unconfirmed = u64::from(status == 202);
         collected
+    }
+
+    /// Its writes, as confirmed at that moment.
+    pub(crate) fn writes(&self, issuer: usize, confirmed: Moment) -> impl Iterator<Item = Write> {
+        let write = move |&(key, version): &(usize, u64)| Write {
+            key: origin::path(key),
+            version,
+            issuer,
+            confirmed,
+        };
+        self.0.iter().map(write)
+    }
+}
+
+impl Writer {
+    /// Changes the origin, invalidates through an instance, and notes the writes once that instance has answered.
+    pub(crate) async fn write(&self, client: &mut Client, what: What, issuer: usize) -> Collected {
+        let change = self.change(what);
+        let answer = client.admin_post("/invalidate", TOKEN, &what.order("")).await;
+        // Without an answer nothing was promised.
+        answer.map_or_else(|_| Collected::default(), |answer| change.answered(answer.status, issuer))
+    }
+
+    /// Changes the origin, and nothing else.
+    pub(crate) fn change(&self, what: What) -> Change {
+        Change(what.keys().into_iter().map(|key| (key, self.origin.write(key))).collect())
     }
 
     /// The version that a resource has now.

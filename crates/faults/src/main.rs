@@ -13,6 +13,7 @@ mod process;
 mod plain;
 mod load;
 mod row;
+mod setting;
 mod stage;
 mod scenarios;
 mod table;

@@ -1,7 +1,7 @@
 //! The origin: resources with versions, as slow and as faulty as a scenario wants it.
 //!
 //! `/k/N` is a resource that is written to; it carries the tag `t(N mod 8)`. Every other path is a resource that never
-//! changes. A body begins with its path and its version, and the rest follows from these two, so that a reader sees
+//! changes; [`SPOKEN`] has a variant for each language. A body begins with its path and its version, and the rest follows from these two, so that a reader sees
 //! whether a byte of it is another's.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,6 +25,9 @@ use crate::random::Random;
 pub(crate) const KEYS: usize = 64;
 /// How many tags they share.
 pub(crate) const TAGS: usize = 8;
+
+/// The resource that varies.
+pub(crate) const SPOKEN: &str = "/spoken";
 
 /// How the origin answers.
 #[derive(Clone, Debug)]
@@ -198,6 +201,9 @@ fn well(manner: &Manner, key: Option<usize>, version: u64, path: &str, fields: &
     let mut response = Response::builder().header(CACHE_CONTROL, manner.cache_control);
     if let Some(key) = key {
         response = response.header("cache-tag", tag(key));
+    }
+    if path == SPOKEN {
+        response = response.header(VARY, "accept-language");
     }
     let mut body = body_of(path, version, manner.length);
     if manner.validates == Validates::Yes {

@@ -21,8 +21,9 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use fred::clients::Client as Redis;
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface, SetsInterface};
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig};
 use fred::types::{Expiration, RespVersion};
+use futures_util::future::try_join_all;
 use http::{StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -81,7 +82,7 @@ impl Plain {
             ..ConnectionConfig::default()
         };
         let policy = ReconnectPolicy::new_constant(0, 50);
-        let mut config = Config::from_url(url)?;
+        let mut config = configuration(url)?;
         config.fail_fast = true;
         config.version = RespVersion::RESP3;
         let [redis, bus] = [(); 2].map(|()| {
@@ -177,10 +178,31 @@ impl Plain {
         if what.starts_with("tag ") {
             keys.extend(self.redis.smembers::<Vec<String>, _>(what).await?);
         }
-        self.redis.del::<(), _>(keys).await?;
+        // One by one: in a cluster they lie on several nodes.
+        try_join_all(keys.into_iter().map(|key| self.redis.del::<(), _>(key))).await?;
         self.forget(what);
         self.redis.publish(CHANNEL, what).await
     }
+}
+
+/// Understands the URLs that `forebay serve` is given.
+fn configuration(url: &str) -> Result<Config, Error> {
+    let hosts = |list: &str| {
+        let host = |addr: &str| {
+            let addr: SocketAddr = addr.parse()?;
+            Ok((addr.ip().to_string(), addr.port()))
+        };
+        list.split(',').map(host).collect::<Result<Vec<(String, u16)>, Error>>()
+    };
+    let server = if let Some(rest) = url.strip_prefix("redis-sentinel://") {
+        let (sentinels, service) = rest.rsplit_once('/').ok_or("no service after the sentinels")?;
+        ServerConfig::new_sentinel(hosts(sentinels)?, service)
+    } else if let Some(nodes) = url.strip_prefix("redis-cluster://") {
+        ServerConfig::new_clustered(hosts(nodes)?)
+    } else {
+        return Ok(Config::from_url(url)?);
+    };
+    Ok(Config { server, ..Config::default() })
 }
 
 fn split(value: &Bytes) -> Option<(&str, Bytes)> {

@@ -145,13 +145,7 @@ impl Instance {
 
     /// The answer of its admin API to a GET.
     pub(crate) async fn ask(&self, path: &str) -> io::Result<String> {
-        self.ask_within(path, PATIENCE).await
-    }
-
-    async fn ask_within(&self, path: &str, patience: Duration) -> io::Result<String> {
-        let mut client = Client::with_patience(self.admin(), patience);
-        let answer = client.admin_get(path, TOKEN).await?;
-        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+        ask(self.admin(), path, PATIENCE).await
     }
 
     /// The number under this name in its statistics.
@@ -173,9 +167,7 @@ impl Instance {
 
     /// Whether it says that it follows its Redis.
     pub(crate) async fn is_synced(&self) -> bool {
-        self.ask_within("/stats", Duration::from_secs(2))
-            .await
-            .is_ok_and(|stats| stats.contains("\"l2\":\"synced\""))
+        says_synced(self.admin()).await
     }
 
     /// Waits until it does.
@@ -187,6 +179,17 @@ impl Instance {
         };
         timeout(PATIENCE, synced).await.map_err(|_| "an instance does not come to follow its Redis".into())
     }
+}
+
+/// Whether the instance with this admin API says that it follows its Redis.
+pub(crate) async fn says_synced(admin: SocketAddr) -> bool {
+    let stats = ask(admin, "/stats", Duration::from_secs(2)).await;
+    stats.is_ok_and(|stats| stats.contains("\"l2\":\"synced\""))
+}
+
+async fn ask(admin: SocketAddr, path: &str, patience: Duration) -> io::Result<String> {
+    let answer = Client::with_patience(admin, patience).admin_get(path, TOKEN).await?;
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
 
 fn address_after(line: &str, what: &str) -> Result<SocketAddr, Error> {
@@ -213,6 +216,15 @@ impl Scrap {
         let path = self.0.join("token");
         fs::write(&path, TOKEN)?;
         Ok(path)
+    }
+}
+
+impl Scrap {
+    /// A file with this secret.
+    pub(crate) fn secret(&self, secret: &str) -> Result<String, Error> {
+        let path = self.file("secret");
+        fs::write(&path, secret)?;
+        Ok(path.to_string_lossy().into_owned())
     }
 }
 

@@ -5,98 +5,21 @@ use std::time::Duration;
 use forebay_core::time::{Clock, Moment};
 use forebay_testkit::history::Bounds;
 use forebay_testkit::proxy::FaultProxy;
-use forebay_testkit::redis::{RedisBuilder, RedisServer, SentinelGroup};
+use forebay_testkit::redis::{RedisCluster, RedisServer, SentinelGroup};
 use forebay_testkit::resp::Value;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::load::{Collected, From, Load, Plan, Sample};
-use crate::origin::{Manner, Origin};
+use crate::load::{Collected, From, Load, Sample};
+use crate::origin::Origin;
 use crate::process::{Instance, Ports, Scrap, System};
 use crate::row::{Row, ms};
-
-/// How long each part of a scenario takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) before: Duration,
-    pub(crate) during: Duration,
-    pub(crate) after: Duration,
-    pub(crate) length: Length,
-}
-
-/// Which of the two lengths the suite has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// For figures.
-    Full,
-    /// For every change.
-    Short,
-}
-
-impl Pace {
-    /// A full run: half of `seconds` is the fault's.
-    pub(crate) fn full(seconds: u64) -> Self {
-        let part = |share: f64| Duration::from_secs(seconds).mul_f64(share);
-        Self { before: part(0.2), during: part(0.5), after: part(0.3), length: Length::Full }
-    }
-
-    /// A short run. What comes after is longer than the lease, or nothing stale could be seen.
-    pub(crate) fn short() -> Self {
-        let [before, during, after] = [500, 3500, 3000].map(Duration::from_millis);
-        Self { before, during, after, length: Length::Short }
-    }
-
-    /// One number for a full run, another for a short one.
-    pub(crate) fn choose<T>(self, full: T, short: T) -> T {
-        if self.length == Length::Full { full } else { short }
-    }
-}
-
-/// What a scenario starts from.
-#[derive(Clone, Debug)]
-pub(crate) struct Setting {
-    pub(crate) instances: usize,
-    /// How long L1 is served while Redis cannot be reached. None where nobody is cut off: then any answer beyond the lease is
-    /// one too many.
-    pub(crate) grace: Duration,
-    pub(crate) redis: RedisBuilder,
-    pub(crate) topology: Topology,
-    pub(crate) manner: Manner,
-    pub(crate) plan: Plan,
-    /// More settings of `forebay serve`.
-    pub(crate) more: Vec<&'static str>,
-    /// Whether the origin goes wrong on purpose, so that what it fails is no failure of the cache.
-    pub(crate) faulty_origin: bool,
-}
-
-impl Default for Setting {
-    fn default() -> Self {
-        Self {
-            instances: 3,
-            grace: Duration::ZERO,
-            redis: RedisServer::builder(),
-            topology: Topology::One,
-            manner: Manner::default(),
-            plan: Plan::default(),
-            more: Vec::new(),
-            faulty_origin: false,
-        }
-    }
-}
-
-/// What the instances share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topology {
-    /// A Redis, with a fault proxy in front of it for each instance.
-    One,
-    /// Whichever of two Redis the sentinels name as the master. Nobody uses the stage's own Redis then.
-    Sentinels,
-}
+use crate::setting::{Pace, Setting, Topology};
 
 /// A scenario under way.
 pub(crate) struct Stage {
     pub(crate) redis: RedisServer,
-    pub(crate) sentinels: Option<SentinelGroup>,
+    shared: Shared,
     pub(crate) origin: Origin,
     pub(crate) proxies: Vec<FaultProxy>,
     pub(crate) instances: Vec<Instance>,
@@ -124,16 +47,13 @@ impl Stage {
     /// Starts everything, and the load once all instances follow Redis.
     pub(crate) async fn set(setting: Setting, system: &System, pace: Pace, seed: u64) -> Result<Self, Error> {
         let redis = setting.redis.clone().start().await?;
-        let sentinels = match setting.topology {
-            Topology::One => None,
-            Topology::Sentinels => Some(SentinelGroup::builder().start().await?),
-        };
+        let shared = Shared::start(setting.topology).await?;
         let origin = Origin::start(setting.manner.clone(), seed).await?;
         let (scrap, mut proxies, mut instances) = (Scrap::new()?, Vec::new(), Vec::new());
-        for _ in 0..setting.instances {
+        for number in 0..setting.instances {
             let proxy = FaultProxy::start(redis.addr()).await?;
-            let url = sentinels.as_ref().map_or_else(|| redis.url_at(proxy.addr()), SentinelGroup::url);
-            let args = arguments(&setting, system, &origin, &url);
+            let url = shared.url(&redis, &proxy);
+            let args = arguments(&setting, system, &origin, &url, secret(&setting, &scrap, number)?);
             instances.push(Instance::start(system, &scrap, Ports::any(), &args).await?);
             proxies.push(proxy);
         }
@@ -145,7 +65,7 @@ impl Stage {
         let clock = Clock::system();
         Ok(Self {
             redis,
-            sentinels,
+            shared,
             origin,
             proxies,
             instances,
@@ -164,6 +84,22 @@ impl Stage {
             system: system.clone(),
             scrap,
         })
+    }
+
+    /// The sentinels and their servers.
+    pub(crate) fn sentinels(&self) -> Result<&SentinelGroup, Error> {
+        match &self.shared {
+            Shared::Sentinels(group) => Ok(group),
+            Shared::One | Shared::Cluster(_) => Err("no sentinels".into()),
+        }
+    }
+
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> Result<&RedisCluster, Error> {
+        match &self.shared {
+            Shared::Cluster(cluster) => Ok(cluster),
+            Shared::One | Shared::Sentinels(_) => Err("no cluster".into()),
+        }
     }
 
     /// Now, on the clock of all samples.
@@ -244,9 +180,9 @@ impl Stage {
         self.load.take_out(instance).await;
         let ports = self.instances[instance].kill().await?;
         self.panicked += self.instances[instance].panics();
-        let proxied = || self.redis.url_at(self.proxies[instance].addr());
-        let url = self.sentinels.as_ref().map_or_else(proxied, SentinelGroup::url);
-        let args = arguments(&self.setting, &self.system, &self.origin, &url);
+        let url = self.shared.url(&self.redis, &self.proxies[instance]);
+        let secret = secret(&self.setting, &self.scrap, instance)?;
+        let args = arguments(&self.setting, &self.system, &self.origin, &url, secret);
         self.instances[instance] = Instance::start(&self.system, &self.scrap, ports, &args).await?;
         self.instances[instance].synced().await?;
         self.load.put_back(instance);
@@ -272,6 +208,11 @@ impl Stage {
     /// How many stores L2 has refused, for which reasons.
     pub(crate) async fn refusals(&self) -> u64 {
         self.metric("cache_stores_total", |labels| !labels.contains("result=\"stored\"")).await
+    }
+
+    /// The most resident memory that an instance has, in bytes.
+    pub(crate) fn resident(&self) -> Result<u64, Error> {
+        self.instances.iter().try_fold(0, |most, instance| Ok(most.max(instance.resident()?)))
     }
 
     /// How many panics the instances have reported, those that were replaced included.
@@ -317,7 +258,46 @@ fn last_answers(samples: &[Sample], instance: usize, cut: Moment, healed: Moment
     )
 }
 
-fn arguments(setting: &Setting, system: &System, origin: &Origin, redis: &str) -> Vec<String> {
+/// What there is beside the stage's own Redis.
+enum Shared {
+    One,
+    Sentinels(SentinelGroup),
+    Cluster(RedisCluster),
+}
+
+impl Shared {
+    async fn start(topology: Topology) -> Result<Self, Error> {
+        Ok(match topology {
+            Topology::One => Self::One,
+            Topology::Sentinels => Self::Sentinels(SentinelGroup::builder().start().await?),
+            Topology::Cluster { replicas } => {
+                Self::Cluster(RedisCluster::builder().replicas(replicas).start().await?)
+            }
+        })
+    }
+
+    /// What an instance is to connect to.
+    fn url(&self, redis: &RedisServer, proxy: &FaultProxy) -> String {
+        match self {
+            Self::One => redis.url_at(proxy.addr()),
+            Self::Sentinels(group) => group.url(),
+            Self::Cluster(cluster) => cluster.url(),
+        }
+    }
+}
+
+/// The file with an instance's secret, if it has one.
+fn secret(setting: &Setting, scrap: &Scrap, instance: usize) -> Result<Option<String>, Error> {
+    (setting.secret)(instance).map(|secret| scrap.secret(secret)).transpose()
+}
+
+fn arguments(
+    setting: &Setting,
+    system: &System,
+    origin: &Origin,
+    redis: &str,
+    secret: Option<String>,
+) -> Vec<String> {
     let mut args =
         vec!["--origin".into(), format!("http://{}", origin.addr()), "--redis".into(), redis.into()];
     if *system != System::Plain {
@@ -326,6 +306,7 @@ fn arguments(setting: &Setting, system: &System, origin: &Origin, redis: &str) -
             ["--namespace", "faults", "--lease", "2s", "--partition-grace", &grace].map(str::to_owned),
         );
         args.extend(setting.more.iter().map(|&more| more.to_owned()));
+        args.extend(secret.into_iter().flat_map(|file| ["--secret-file".to_owned(), file]));
     }
     args
 }

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::process::System;
 use crate::row::{HEAD, Row};
 use crate::scenarios::{self, Scenario};
-use crate::stage::{Length, Pace, Stage};
+use crate::setting::{Length, Pace};
+use crate::stage::Stage;
 use crate::table;
 
 /// Whether everything held.
@@ -40,7 +41,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         }
     }
     if let Some(docs) = &arguments.docs {
-        table::update(docs, "scenarios", HEAD, &lines, 2)?;
+        // What ran whole leaves nothing of what ran before it.
+        if arguments.named.is_empty() && arguments.systems == Systems::Both {
+            table::replace(docs, "scenarios", HEAD, &lines)?;
+        } else {
+            table::update(docs, "scenarios", HEAD, &lines, 2)?;
+        }
     }
     for complaint in &complaints {
         println!("{complaint}");

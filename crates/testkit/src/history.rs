@@ -115,8 +115,10 @@ struct Noted {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Binds {
-    /// Every instance.
+    /// Every instance, once what its memory is trusted for is over.
     All,
+    /// Every instance at once.
+    AllAtOnce,
     /// The one that it was called on.
     Issuer,
 }
@@ -138,6 +140,12 @@ impl HistoryChecker {
         self.note(write, Binds::Issuer);
     }
 
+    /// Writes down a write whose invalidation was waited for until it held on every instance: nobody may miss it any more, but for
+    /// a grace while it says that it is cut off.
+    pub fn everywhere(&mut self, write: Write) {
+        self.note(write, Binds::AllAtOnce);
+    }
+
     fn note(&mut self, write: Write, binds: Binds) {
         self.writes.entry(write.key.clone()).or_default().push(Noted { write, binds });
     }
@@ -156,7 +164,7 @@ impl HistoryChecker {
     /// The writes that bind everybody, without the reads: what to go on with where reads are judged part by part.
     #[must_use]
     pub fn confirmed(&self) -> Self {
-        let binding = |noted: &&Noted| noted.binds == Binds::All;
+        let binding = |noted: &&Noted| noted.binds != Binds::Issuer;
         let mut confirmed = Self::new();
         let all = self.writes.values().flatten().filter(binding);
         all.for_each(|noted| confirmed.note(noted.write.clone(), noted.binds));
@@ -178,16 +186,17 @@ impl HistoryChecker {
         for read in &self.reads {
             let Some(writes) = writes.get(read.key.as_str()) else { continue };
             let missed = writes.missed(read);
-            let Some(first) = missed.clone().min_by_key(|write| write.confirmed) else { continue };
-            verdict.longest_behind = verdict.longest_behind.max(read.start.since(first.confirmed));
-            verdict.behind.push(Stale { read: read.clone(), write: first.clone() });
-            let inexcusable = missed.filter(|write| {
-                let allowed = allowed(read, write, bounds);
-                read.start > write.confirmed.after(allowed)
+            let confirmed = |noted: &&Noted| noted.write.confirmed;
+            let Some(first) = missed.clone().min_by_key(confirmed) else { continue };
+            verdict.longest_behind = verdict.longest_behind.max(read.start.since(first.write.confirmed));
+            verdict.behind.push(Stale { read: read.clone(), write: first.write.clone() });
+            let inexcusable = missed.filter(|noted| {
+                let allowed = allowed(read, noted, bounds);
+                read.start > noted.write.confirmed.after(allowed)
             });
             // The earliest such write is the one that shows by how much the read was late.
-            if let Some(write) = inexcusable.min_by_key(|write| write.confirmed) {
-                verdict.stale.push(Stale { read: read.clone(), write: write.clone() });
+            if let Some(noted) = inexcusable.min_by_key(confirmed) {
+                verdict.stale.push(Stale { read: read.clone(), write: noted.write.clone() });
             }
         }
         verdict
@@ -213,29 +222,25 @@ impl<'a> ByVersion<'a> {
     }
 
     /// Those that had been confirmed when the read began, that bind its instance, and that its answer does not reflect.
-    fn missed(&self, read: &Read) -> impl Iterator<Item = &'a Write> + Clone {
+    fn missed(&self, read: &Read) -> impl Iterator<Item = &'a Noted> + Clone {
         let first = self.writes.partition_point(|noted| noted.write.version <= read.version);
         let none = self.earliest.get(first).is_none_or(|earliest| *earliest >= read.start);
         let later = if none { &[][..] } else { &self.writes[first..] };
         let (instance, start) = (read.instance, read.start);
-        let binding = move |noted: &&&Noted| noted.binds == Binds::All || noted.write.issuer == instance;
-        later
-            .iter()
-            .filter(binding)
-            .map(|noted| &noted.write)
-            .filter(move |write| write.confirmed < start)
-            .collect::<Vec<_>>()
-            .into_iter()
+        let binding = move |noted: &&Noted| noted.binds != Binds::Issuer || noted.write.issuer == instance;
+        later.iter().copied().filter(binding).filter(move |noted| noted.write.confirmed < start)
     }
 }
 
-fn allowed(read: &Read, write: &Write, bounds: Bounds) -> Duration {
-    if read.instance == write.issuer {
+fn allowed(read: &Read, noted: &Noted, bounds: Bounds) -> Duration {
+    if read.instance == noted.write.issuer {
         return Duration::ZERO;
     }
+    // The leases of those who had not heard were waited for.
+    let lease = if noted.binds == Binds::AllAtOnce { Duration::ZERO } else { bounds.lease };
     match read.tier {
-        Tier::L1 => bounds.lease,
-        Tier::Unsynced => bounds.lease + bounds.grace,
+        Tier::L1 => lease,
+        Tier::Unsynced => lease + bounds.grace,
         Tier::L2 | Tier::Origin => Duration::ZERO,
     }
 }
@@ -298,6 +303,17 @@ mod tests {
         history.write(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
         history.read(Read { key: "k".into(), version, instance, tier, start: at(start) });
         history.check(LEASE)
+    }
+
+    #[test]
+    fn what_was_waited_for_everywhere_may_be_missed_by_nobody_in_sync() {
+        let mut history = HistoryChecker::new();
+        history.everywhere(Write { key: "k".into(), version: 5, issuer: 0, confirmed: at(1_000) });
+        for (tier, start) in [(Tier::L1, 1_000), (Tier::L1, 1_001), (Tier::Unsynced, 1_001)] {
+            history.read(Read { key: "k".into(), version: 4, instance: 1, tier, start: at(start) });
+        }
+        assert_eq!(history.check(LEASE).stale.len(), 2);
+        assert_eq!(history.check(Bounds { lease: LEASE, grace: LEASE }).stale.len(), 1);
     }
 
     #[test]

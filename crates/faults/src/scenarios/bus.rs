@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use forebay_testkit::proxy::{Connections, Direction, Fault, Pushes};
-use forebay_testkit::redis::RespConnection;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -14,7 +13,8 @@ use crate::origin::KEYS;
 use crate::process::TOKEN;
 use crate::random::Random;
 use crate::row::ms;
-use crate::stage::{LEASE, Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::{LEASE, Stage};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { id: "F1", title: "no fault", setting: Setting::default, act: nothing, runs: Runs::Everywhere },
@@ -45,13 +45,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         setting: Setting::default,
         act: one_stalled,
         runs: Runs::Full,
-    },
-    Scenario {
-        id: "F21",
-        title: "random and forged messages on the bus",
-        setting: Setting::default,
-        act: hostile_messages,
-        runs: Runs::Alone,
     },
 ];
 
@@ -148,59 +141,6 @@ fn one_stalled(stage: &mut Stage) -> Acting<'_> {
         stage.note(format!("{burst} invalidations in {} ms, in sync {} ms after", ms(took), ms(caught_up)));
         Ok(())
     })
-}
-
-fn hostile_messages(stage: &mut Stage) -> Acting<'_> {
-    Box::pin(async move {
-        let positions = stage.keys("*:v").await?;
-        let channels: Vec<String> =
-            positions.iter().filter_map(|name| Some(format!("{}:c", name.strip_suffix(":v")?))).collect();
-        let channel = channels.first().ok_or("no namespace in Redis")?;
-        let incarnation = stage.command(&["GET", &channel.replace(":c", ":i")]).await?;
-        let incarnation = incarnation.as_bytes().unwrap_or_default().to_vec();
-        let end = stage.now().after(stage.pace.during);
-        let mut connection = RespConnection::open(stage.redis.addr()).await?;
-        let (mut random, mut sent) = (Random::new(stage.seed, "hostile"), 0);
-        while stage.now() < end {
-            let position = stage.command(&["GET", &channel.replace(":c", ":v")]).await?;
-            let position = std::str::from_utf8(position.as_bytes().unwrap_or_default())?.parse()?;
-            for _ in 0..100 {
-                let message = hostile(&mut random, &incarnation, position);
-                connection.send([b"PUBLISH".as_slice(), channel.as_bytes(), &message]).await?;
-            }
-            for _ in 0..100 {
-                connection.receive().await?;
-            }
-            sent += 100;
-            sleep(Duration::from_millis(10)).await;
-        }
-        let refused = stage.metric("cache_errors_total", |labels| labels.contains("sync")).await;
-        stage.note(format!("{sent} messages, {refused} errors of the bus counted"));
-        Ok(())
-    })
-}
-
-/// Half are bytes that mean nothing, half are messages in the right form: of this life of the log or another, of the past, of the
-/// far future, or just what would come next.
-fn hostile(random: &mut Random, incarnation: &[u8], position: u64) -> Vec<u8> {
-    if random.one_in(2) {
-        return (0..random.below(200)).map(|_| random.draw() as u8).collect();
-    }
-    let other = [7_u8; 16];
-    let life = if random.one_in(2) { incarnation } else { &other };
-    let previous = [1, position, 8_000_000_000_000_000][random.below(3)];
-    let seq = previous + 1 + random.draw() % 1_000_000;
-    let mut message = vec![0x96, 0xc4, 16];
-    message.extend_from_slice(life);
-    for number in [seq, previous] {
-        message.push(0xcf);
-        message.extend_from_slice(&number.to_be_bytes());
-    }
-    message.extend_from_slice(&[0xc4, 16]);
-    message.extend_from_slice(&other);
-    message.extend_from_slice(&[0, 0xc4, 16]);
-    message.extend((0..16).map(|_| random.draw() as u8));
-    message
 }
 
 const PARTS: usize = 10;

@@ -1,5 +1,7 @@
 //! What is stored: corrupt values, too many of them, and invalidations that pile up.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use forebay_testkit::resp::Value;
@@ -8,10 +10,12 @@ use tokio::time::sleep;
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::client::Client;
+use crate::origin::{Manner, SPOKEN};
 use crate::process::TOKEN;
 use crate::random::Random;
 use crate::row::ms;
-use crate::stage::{Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::Stage;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -30,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         id: "F23",
-        title: "as many distinct URLs as can be asked for",
+        title: "1,000,000 distinct URLs, and one with 100,000 variants",
         setting: small,
         act: explosion,
         runs: Runs::FullAlone,
@@ -108,37 +112,56 @@ fn spoil(random: &mut Random, value: &Value, other: &Value) -> Option<Vec<u8>> {
 }
 
 fn small() -> Setting {
-    Setting { more: vec!["--l1-bytes", "16MiB"], ..Setting::default() }
+    Setting {
+        more: vec!["--l1-bytes", "16MiB"],
+        manner: Manner { takes: Duration::ZERO, length: 64, ..Manner::default() },
+        ..Setting::default()
+    }
 }
 
+/// Every URL is asked for once, over all instances. A run that is shorter than usual asks for as many fewer.
 fn explosion(stage: &mut Stage) -> Acting<'_> {
     Box::pin(async move {
-        let resident = stage.instances[0].resident()?;
-        let end = stage.now().after(stage.pace.during);
-        let askers = (0..8_u32).map(|asker| {
-            let (addr, clock) = (stage.instances[0].addr(), forebay_core::time::Clock::system());
-            async move {
-                let (mut client, mut asked) = (Client::new(addr), 0_u32);
-                while clock.now() < end {
-                    client.get(&format!("/x/{asker}/{asked}?{asked}")).await?;
-                    asked += 1;
-                }
-                Ok::<u32, std::io::Error>(asked)
-            }
+        let resident = stage.resident()?;
+        let share = (stage.pace.during.as_secs_f64() / USUAL.as_secs_f64()).min(1.0);
+        let urls = stage.pace.choose((MANY as f64 * share) as usize, FEW);
+        let from = stage.now();
+        let asking = (0..ASKERS).map(|asker| {
+            let addr = stage.instances[asker % stage.instances.len()].addr();
+            ask_for(addr, (asker..urls).step_by(ASKERS))
         });
-        let mut urls = 0;
-        for asked in futures_util::future::join_all(askers).await {
-            urls += asked?;
-        }
-        let grown = stage.instances[0].resident()?.saturating_sub(resident) >> 20;
-        let series =
-            stage.instances[0].ask("/metrics").await?.lines().filter(|line| !line.starts_with('#')).count();
-        let redis = stage.info("used_memory").await? >> 20;
+        futures_util::future::try_join_all(asking).await?;
+        let took = stage.now().since(from).as_secs_f64();
+        let grown = stage.resident()?.saturating_sub(resident) >> 20;
+        let metrics = stage.instances[0].ask("/metrics").await?;
+        let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
+        let (keys, redis) = (stage.number(&["DBSIZE"]).await?, stage.info("used_memory").await? >> 20);
+        let variants = urls / VARIANT;
         stage.note(format!(
-            "{urls} URLs, L1 16 MiB: {grown} MiB more in the process, Redis {redis} MiB, {series} series"
+            "{urls} URLs, {variants} variants in {took:.0} s; with 16 MiB for L1 an instance takes {grown} MiB more, \
+             {series} series; Redis {redis} MiB in {keys} keys"
         ));
         Ok(())
     })
 }
 
+/// Asks for all of these, and now and then for one variant more of the resource that varies.
+async fn ask_for(addr: SocketAddr, urls: impl Iterator<Item = usize>) -> io::Result<()> {
+    let mut client = Client::new(addr);
+    for url in urls {
+        client.get(&format!("/x/{url}?{url}")).await?;
+        if url % VARIANT == 0 {
+            client.get_with(SPOKEN, &format!("accept-language: x-{url}")).await?;
+        }
+    }
+    Ok(())
+}
+
 const ORDERS: usize = 100;
+const MANY: usize = 1_000_000;
+const FEW: usize = 3_000;
+/// How long the fault takes in a run of the usual length.
+const USUAL: Duration = Duration::from_secs(8);
+const ASKERS: usize = 24;
+/// For one in so many URLs there is a variant.
+const VARIANT: usize = 10;

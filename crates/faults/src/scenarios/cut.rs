@@ -7,7 +7,8 @@ use forebay_testkit::proxy::{Connections, Direction, Fault};
 use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::row::ms;
-use crate::stage::{Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::Stage;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -12,7 +12,8 @@ use crate::client::Client;
 use crate::load::{self, Plan, What};
 use crate::origin::{KEYS, Manner, Validates};
 use crate::random::Random;
-use crate::stage::{Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::Stage;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -7,6 +7,9 @@ mod cut;
 mod server;
 mod process;
 mod content;
+mod cluster;
+mod hostile;
+mod versions;
 
 use self::scenario::Acting;
 pub(crate) use self::scenario::Scenario;
@@ -20,6 +23,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         server::SCENARIOS,
         process::SCENARIOS,
         content::SCENARIOS,
+        cluster::SCENARIOS,
+        hostile::SCENARIOS,
+        versions::SCENARIOS,
     ]
     .concat();
     all.sort_by_key(|scenario| (number(scenario.id), scenario.id));

@@ -3,7 +3,8 @@
 use std::pin::Pin;
 
 use crate::error::Error;
-use crate::stage::{Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::Stage;
 
 /// One scenario.
 #[derive(Clone, Copy)]

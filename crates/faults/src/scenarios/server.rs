@@ -10,10 +10,11 @@ use super::Acting;
 use super::scenario::{Runs, Scenario};
 use crate::client::Client;
 use crate::error::Error;
-use crate::load::Plan;
-use crate::origin::Manner;
+use crate::load::{Plan, What};
+use crate::origin::{KEYS, Manner};
 use crate::row::ms;
-use crate::stage::{LEASE, Setting, Stage, Topology};
+use crate::setting::{Setting, Topology};
+use crate::stage::{LEASE, Stage};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -49,13 +50,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         title: "the master is killed, its replica lacks 2 s; an instance is replaced (Sentinel)",
         setting: with_sentinels,
         act: failed_over,
-        runs: Runs::FullAlone,
+        runs: Runs::Full,
     },
     Scenario {
-        id: "F14",
+        id: "F14a",
         title: "Redis is killed and comes back with an older snapshot; an instance is replaced",
         setting: with_grace,
         act: restored,
+        runs: Runs::Everywhere,
+    },
+    Scenario {
+        id: "F14b",
+        title: "the same, and the new instance invalidates before any other is back",
+        setting: with_grace,
+        act: restored_and_moved_on,
         runs: Runs::Everywhere,
     },
 ];
@@ -185,7 +193,7 @@ fn with_sentinels() -> Setting {
 /// A frozen replica whose connection is cut gets nothing of what the master confirms from then on; then it takes over.
 fn failed_over(stage: &mut Stage) -> Acting<'_> {
     Box::pin(async move {
-        let group = stage.sentinels.as_ref().ok_or("no sentinels")?;
+        let group = stage.sentinels()?;
         let [master, replica] = group.servers() else { return Err("not a master and a replica".into()) };
         replica.stop()?;
         master.command(["CLIENT", "KILL", "TYPE", "replica"]).await?;
@@ -224,6 +232,36 @@ fn restored(stage: &mut Stage) -> Acting<'_> {
         stage.leave_open(lost, stage.now().after(LEASE));
         stage.replace(stage.instances.len() - 1).await?;
         stage.note(format!("snapshot {} ms old, in sync {} ms after", ms(half), ms(synced)));
+        Ok(())
+    })
+}
+
+/// What is invalidated first on the restored Redis moves its position beyond all that was ever seen: nobody can see by the position
+/// that anything is missing, and who has moved it on does not know.
+fn restored_and_moved_on(stage: &mut Stage) -> Acting<'_> {
+    Box::pin(async move {
+        stage.command(&["SAVE"]).await?;
+        let (writer, last) = (stage.load.writer.clone(), stage.instances.len() - 1);
+        let mut client = writer.client(0);
+        for key in KEYS / 2..KEYS {
+            stage.noted.absorb(writer.write(&mut client, What::Key(key), 0).await);
+        }
+        sleep(stage.pace.during / 2).await;
+        let lost = stage.now();
+        stage.redis.kill()?;
+        for proxy in &stage.proxies[..last] {
+            proxy.refuse().await;
+        }
+        stage.redis.restart().await?;
+        stage.replace(last).await?;
+        stage.noted.absorb(writer.write(&mut writer.client(last), What::Key(0), last).await);
+        for proxy in &stage.proxies {
+            proxy.accept().await;
+        }
+        stage.heal();
+        let synced = stage.synced().await?;
+        stage.leave_open(lost, stage.now().after(LEASE));
+        stage.note(format!("in sync {} ms after", ms(synced)));
         Ok(())
     })
 }

@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::process::System;
 use crate::random::Random;
 use crate::row::Row;
-use crate::stage::{LEASE, Setting, Stage};
+use crate::setting::Setting;
+use crate::stage::{LEASE, Stage};
 use crate::suite::Outcome;
 use crate::table;
 
