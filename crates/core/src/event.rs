@@ -362,8 +362,8 @@ impl Recorder {
         match census.admission {
             Admission::Refused => tracing::error!(
                 %namespace, own, strangers,
-                "L2 is off: instances with another configuration were in this namespace first. Nothing is shared with them, and \
-                 invalidations go neither way; give all instances the same secret, version and shards, or this one a namespace of its own"
+                "L2 is off: instances with another configuration were in this namespace first. Nothing is shared with them, \
+                 invalidations go neither way, and nothing is served from L1; give all instances the same secret, version and shards, or this one a namespace of its own"
             ),
             Admission::Admitted if !strangers.is_empty() => tracing::error!(
                 %namespace, own, strangers,

@@ -303,7 +303,7 @@ pub enum Admission {
     /// It does.
     Admitted,
     /// It does not: others that it does not go together with were there first. Every operation fails with
-    /// [`L2Error::Refused`] until they have gone.
+    /// [`L2Error::Refused`] until they have gone, and the instance serves nothing from L1, for it does not hear what they invalidate.
     Refused,
 }
 

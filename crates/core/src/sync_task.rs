@@ -98,7 +98,8 @@ impl SyncTask {
                         Ok(reply) => (reply, Ok(())),
                         Err(error) => {
                             self.recorder.observe(&event::Event::Failed(Op::Sync, error.clone()));
-                            (Reply::Failed, Err(error))
+                            let refused = matches!(error, L2Error::Refused(_));
+                            (if refused { Reply::Refused } else { Reply::Failed }, Err(error))
                         }
                     };
                     self.coherence.on_event(Event::Done(reply), self.clock.now());

@@ -170,10 +170,16 @@ impl Instance {
         says_synced(self.admin()).await
     }
 
-    /// Waits until it does.
+    /// Whether it says that others in its namespace have another configuration and were there first.
+    pub(crate) async fn is_refused(&self) -> bool {
+        let stats = self.ask("/stats").await;
+        stats.is_ok_and(|stats| stats.contains("\"l2\":\"refused\""))
+    }
+
+    /// Waits until it follows its Redis, or knows that it may not.
     pub(crate) async fn synced(&self) -> Result<(), Error> {
         let synced = async {
-            while !self.is_synced().await {
+            while !self.is_synced().await && !self.is_refused().await {
                 sleep(Duration::from_millis(5)).await;
             }
         };

@@ -222,7 +222,7 @@ impl Cache {
     /// Which configurations there are in the namespace; `None` without Redis.
     ///
     /// Instances with another secret, another number of shards, or of a version that stores otherwise, share nothing with these. Whoever comes
-    /// second is refused: its Redis is off until the others have gone, so that nothing they invalidate is given from there.
+    /// second is refused until the others have gone: its Redis is off, and since it cannot hear what they invalidate it asks the origin.
     /// [`Redis::compat_namespaces`](crate::Redis::compat_namespaces) lets two versions go together.
     ///
     /// ```

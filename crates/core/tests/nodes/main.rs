@@ -23,6 +23,7 @@ mod leases;
 mod limits;
 mod losses;
 mod patterns;
+mod refused;
 mod schedules;
 mod soft;
 mod stale;

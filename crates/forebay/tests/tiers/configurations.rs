@@ -1,6 +1,6 @@
 //! Instances of two configurations on one Redis, in one namespace.
 
-use forebay::{Admission, InvalidateError, L2Error, Redis, Tag};
+use forebay::{Admission, CacheBuilder, InvalidateError, L2Error, Redis, Standing, Tag};
 use metrics_util::debugging::DebuggingRecorder;
 
 use crate::support::*;
@@ -18,19 +18,27 @@ async fn who_comes_second_is_refused_loudly_and_neither_shares_nor_confirms_anyt
     let world = World::start().await;
     let first = world.two().await;
     let settings = world.settings(world.redis.addr());
-    let stranger = world.node_with(settings, |cache| cache.secret("another secret than theirs")).await;
+    let change = |cache: CacheBuilder| {
+        cache.secret("another secret than theirs").partition_grace(std::time::Duration::ZERO)
+    };
+    let stranger = world.node_with(settings, change).await;
     until(async || (stranger.cache.census()?.admission == Admission::Refused).then_some(())).await;
     assert_eq!(stranger.cache.census().unwrap().strangers, [name(&first[0])]);
     until(async || (gauged(&snapshotter, "cache_strangers") == Some(1.0)).then_some(())).await;
-    // It answers, by itself.
+    until(async || (stranger.cache.standing() == Standing::Lapsed).then_some(())).await;
+    // It answers, and with nothing that has been there before.
+    for _ in 0..3 {
+        first[0].get("/articles/1").await;
+        let version = world.write();
+        first[0].cache.invalidate(Tag("article:1")).await.unwrap();
+        let got = stranger.get("/articles/1").await;
+        assert_eq!((got.from, got.text), ("origin", format!("1 {version}")));
+    }
     first[0].get("/articles/1").await;
-    assert_eq!(stranger.get("/articles/1").await.from, "origin");
-    assert_eq!(stranger.get("/articles/1").await.from, "l1");
     let result = stranger.cache.invalidate(Tag("article:1")).await;
     let Err(InvalidateError::Unconfirmed { source, .. }) = result else { panic!("{result:?}") };
     assert!(matches!(source, None | Some(L2Error::Refused(_))), "{source:?}");
     assert_eq!(first[0].get("/articles/1").await.from, "l1", "those who were there have not noticed");
-    first[0].cache.invalidate(Tag("article:1")).await.unwrap();
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ impl Print {
     fn knows(&mut self, state: &State) {
         match state.membership {
             Membership::Joined(incarnation) => self.bytes.push(incarnation.0[0]),
-            Membership::Alone | Membership::Apart => self.bytes.push(0),
+            Membership::Alone | Membership::Apart | Membership::Refused => self.bytes.push(0),
         }
         [state.applied, state.read_up_to(), state.highest, state.floor]
             .into_iter()
