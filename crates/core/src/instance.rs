@@ -211,7 +211,7 @@ impl Instance {
             return Err(InvalidateError::Unconfirmed { queued: idents.len(), source: why, shards: failed });
         }
         self.recorder.observe(&Event::Invalidated);
-        Ok(Receipt(proofs.into()))
+        Ok(Receipt::of(proofs))
     }
 }
 
@@ -230,6 +230,10 @@ impl fmt::Debug for Instance {
 pub struct Receipt(Arc<[Proof]>);
 
 impl Receipt {
+    pub(crate) fn of(proofs: Vec<Proof>) -> Self {
+        Self(proofs.into())
+    }
+
     /// What it says of each shard.
     pub(crate) fn proofs(&self) -> &[Proof] {
         &self.0

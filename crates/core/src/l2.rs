@@ -11,6 +11,12 @@
 //! * **Invariant:** cutting the log, for whatever reason, raises its floor in the same atomic step.
 //! * **Invariant:** lost metadata (a flush, an eviction, a wrong type) ends the incarnation; it never goes unnoticed.
 //!
+//! *Holds* keep entries out for a while: see [`L2::hold`].
+//!
+//! * **Invariant:** a number is odd if anything is held when it is issued, and even if nothing is; so a hold that ends, in whatever
+//!   way, ends with an invalidation of what it held.
+//! * **Invariant:** what is held counts, for [`L2::store`] and [`L2::scores`], as if the next number had invalidated it.
+//!
 //! *Fill leases* let one instance of all fetch a key. They spare the origin and promise nothing: whatever becomes of
 //! them, a fill is judged by its stamp.
 //!
@@ -129,7 +135,7 @@ impl Refusal {
     }
 }
 
-/// Names one claim of a fill lease, so that nobody else renews or ends it.
+/// Names one claim of a fill lease, or one hold, so that nobody else renews or ends it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(pub [u8; 16]);
 
@@ -184,6 +190,28 @@ pub struct Issued {
     pub previous: Seq,
     /// The highest number that any of its idents had in the log before, or the log's floor if that is higher.
     pub last: Seq,
+}
+
+/// What becomes of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Holding {
+    /// It begins, and ends by itself after so long, at most [`MAX_HOLD`].
+    Begin(Token, Duration),
+    /// It ends.
+    End(Token),
+}
+
+/// What came of a [`Holding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Held {
+    /// It has begun, or it was on until now.
+    Done(Issued),
+    /// It was over before it was to end. The idents are invalidated all the same.
+    Over(Issued),
+    /// It has not begun: that would be more than [`MAX_HELD`](crate::holds::MAX_HELD) idents at a time.
+    Full,
 }
 
 /// A stretch of the log.
@@ -328,6 +356,11 @@ pub trait L2: Send + Sync + 'static {
     /// Invalidates the idents and tells every instance; no ident only moves the position on. The new sequence number
     /// is larger than `at_least`. One round trip.
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued>;
+
+    /// Invalidates the idents as [`invalidate`](Self::invalidate) does, and begins or ends a hold on them. While one is on, no
+    /// frame that answers to them is stored. It ends at the latest after its time, by L2's own clock, with an invalidation that
+    /// any operation brings about which comes later. One round trip.
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held>;
 
     /// The log after `after`, at most a page of it. One round trip.
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page>;
@@ -487,5 +520,7 @@ impl fmt::Display for L2Error {
 
 impl std::error::Error for L2Error {}
 
+/// The longest that a hold may last.
+pub const MAX_HOLD: Duration = Duration::from_secs(5 * 60);
 /// The longest term of a fill lease.
 pub const MAX_TERM: Duration = Duration::from_secs(60);

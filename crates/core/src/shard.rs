@@ -4,17 +4,18 @@
 //! shard that its key names. What an invalidation names may be on entries of any shard, so it goes to all.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
 use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{self, Alone, Coherence};
 use crate::event::{Event, Op, Recorder};
-use crate::l2::{Issued, L2, L2Error};
+use crate::holds::Holds;
+use crate::l2::{Held, Holding, Issued, L2, L2Error, Tenure};
 use crate::sync_task::{Patience, SyncTask};
 use crate::tag::Ident;
-use crate::time::Clock;
+use crate::time::{Clock, Moment};
 use crate::waiters::Waiters;
 
 /// What an instance has of one shard. Without an L2 it is the only one.
@@ -25,6 +26,8 @@ pub struct Shard {
     pub(crate) clock: Clock,
     /// Who waits here for what another instance fetches.
     pub(crate) waiters: Arc<Waiters>,
+    /// What is held on an instance without an L2, until then in nanoseconds of its clock.
+    holds: Mutex<Holds>,
     task: Option<AbortHandle>,
 }
 
@@ -38,7 +41,8 @@ impl Shard {
     /// A shard without an L2.
     pub(crate) fn alone(protocol: coherence::Settings, recorder: Arc<Recorder>, clock: Clock) -> Self {
         let (coherence, waiters) = (Arc::new(Coherence::alone(protocol)), Arc::default());
-        Self { coherence, remote: None, recorder, clock, waiters, task: None }
+        let holds = Mutex::default();
+        Self { coherence, remote: None, recorder, clock, waiters, holds, task: None }
     }
 
     /// A shard of an L2, for an instance and with a number, with the task that keeps it in sync, which ends with the shard.
@@ -66,7 +70,8 @@ impl Shard {
             patience,
         };
         let task = Some(tokio::spawn(task.run()).abort_handle());
-        Self { coherence, remote: Some(Remote { l2, breaker }), recorder, clock, waiters, task }
+        let holds = Mutex::default();
+        Self { coherence, remote: Some(Remote { l2, breaker }), recorder, clock, waiters, holds, task }
     }
 
     /// What the instance knows of this shard's invalidations.
@@ -85,16 +90,77 @@ impl Shard {
         let issued = remote
             .guarded(&self.recorder, &self.clock, Op::Invalidate, || remote.l2.invalidate(idents, at_least));
         match issued.await {
-            Ok(issued) => {
-                let event = coherence::Event::Issued(ticket, idents.to_vec(), issued);
-                self.coherence.on_event(event, self.clock.now());
-                Ok(Proof::Log(issued))
-            }
+            Ok(issued) => Ok(self.issued(ticket, idents, issued)),
             Err(source) => {
                 self.coherence.taint(idents, self.clock.now());
                 Err(source)
             }
         }
+    }
+
+    /// The same, and begins or ends a hold on the idents. `None` where there are too many holds to begin one.
+    pub(crate) async fn hold(
+        &self,
+        idents: &[Ident],
+        holding: Holding,
+    ) -> Result<Option<(Proof, Tenure)>, Option<L2Error>> {
+        let now = self.clock.now();
+        let Some(remote) = &self.remote else { return Ok(self.hold_alone(idents, holding, now)) };
+        let (ticket, at_least) = self.coherence.ticket(now);
+        let held = remote.guarded(&self.recorder, &self.clock, Op::Invalidate, || {
+            remote.l2.hold(idents, at_least, holding)
+        });
+        match held.await {
+            Ok(Held::Done(issued)) => Ok(Some((self.issued(ticket, idents, issued), Tenure::Ours))),
+            Ok(Held::Over(issued)) => Ok(Some((self.issued(ticket, idents, issued), Tenure::Lost))),
+            Ok(Held::Full) => Ok(None),
+            Err(source) => {
+                self.coherence.taint(idents, self.clock.now());
+                Err(source)
+            }
+        }
+    }
+
+    fn hold_alone(&self, idents: &[Ident], holding: Holding, now: Moment) -> Option<(Proof, Tenure)> {
+        self.end_due(now);
+        let mut holds = self.holds();
+        let tenure = match holding {
+            Holding::Begin(token, time) if holds.begin(token, idents, now.after(time).as_nanos()) => {
+                Tenure::Ours
+            }
+            Holding::Begin(..) => return None,
+            Holding::End(token) => holds.end(token),
+        };
+        // Under the lock: what is not held any more has been invalidated.
+        Some((Proof::Local(self.coherence.invalidate_alone(idents, now)), tenure))
+    }
+
+    /// Whether one of the idents is held, on an instance without an L2.
+    pub(crate) fn holds_alone(&self, idents: &[Ident]) -> bool {
+        self.end_due(self.clock.now());
+        let holds = self.holds();
+        !holds.is_empty() && idents.iter().any(|ident| holds.cover(ident))
+    }
+
+    /// Ends the holds that have run out, on an instance without an L2.
+    fn end_due(&self, now: Moment) {
+        let mut holds = self.holds();
+        let due = if holds.is_empty() { Vec::new() } else { holds.due(now.as_nanos()) };
+        if !due.is_empty() {
+            self.coherence.invalidate_alone(&due, now);
+        }
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        // No code that can panic runs under the lock.
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what L2 has issued for this instance.
+    fn issued(&self, ticket: coherence::Ticket, idents: &[Ident], issued: Issued) -> Proof {
+        let event = coherence::Event::Issued(ticket, idents.to_vec(), issued);
+        self.coherence.on_event(event, self.clock.now());
+        Proof::Log(issued)
     }
 }
 

@@ -21,6 +21,7 @@ use forebay_policy::status::CacheName;
 use crate::chaos::{Chaos, ChaosL2};
 use crate::duration::IntoDuration;
 use crate::error::{BuildError, DurationError, RouteError};
+use crate::hold::PlaceHold;
 use crate::http::{CacheLayer, InvalidatesLayer, RouteLayer};
 use crate::hub::{Authority, Bounds, Hub, Tokens};
 use crate::invalidate::{Invalidate, Pending};
@@ -193,6 +194,53 @@ impl Cache {
     /// Collects what a transaction changes, to be invalidated when it has committed. See [`Pending`].
     pub fn pending(&self) -> Pending {
         Pending::new(self.hub.tiers.instance())
+    }
+
+    /// Invalidates one target or several, and keeps what answers to them out of the cache, on every instance, until the hold is
+    /// released, which invalidates them again. For as long as requests ask the origin, each for itself.
+    ///
+    /// [`pending`](Self::pending) is enough for most changes: after a commit, it clears what was stored before. Between the commit
+    /// and that moment other instances may answer with what was, and if this process dies in between, they go on. A hold around the
+    /// transaction leaves neither: nothing is cached that was read before its end, and it ends by itself `at_most` after it
+    /// began (5 minutes at most) should nobody release it, with the same invalidation. So it does, too, for a database whose
+    /// replicas lag.
+    ///
+    /// One round trip to Redis to begin it and one to end it, however many entries there are. While anything is held, each miss on
+    /// any instance costs one round trip more.
+    ///
+    /// ```
+    /// use forebay::{Cache, Released, Tag};
+    ///
+    /// # struct Transaction;
+    /// # impl Transaction { async fn commit(self) -> std::io::Result<()> { Ok(()) } }
+    /// async fn reprice(cache: &Cache, transaction: Transaction) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let hold = cache.hold([Tag("prices"), Tag("article:42")], "10s").everywhere().await?;
+    ///     // .. more of the transaction ..
+    ///     transaction.commit().await?;
+    ///     if let Released::TooLate(_) = hold.release().await? {
+    ///         eprintln!("the transaction took longer than 10 s: old prices may have been served in between");
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let cache = Cache::builder("shop").build().await?;
+    /// reprice(&cache, Transaction).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`HoldError`](crate::HoldError). Nothing is held then; when it is that Redis did not confirm, the targets are invalidated as
+    /// far as that was possible.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, it goes through even if the future is dropped: then the hold ends `at_most` later.
+    pub fn hold(&self, targets: impl Targets, at_most: impl IntoDuration) -> PlaceHold {
+        PlaceHold::new(self.hub.tiers.instance(), targets, at_most)
     }
 
     /// What L1 holds: entries, and the sum of their weights in bytes. As of the last maintenance, at most a second ago.

@@ -4,6 +4,7 @@ use std::fmt;
 #[cfg(feature = "redis")]
 use std::time::Duration;
 
+pub use forebay_core::hold::HoldError;
 pub use forebay_core::instance::InvalidateError;
 
 /// A setting that cannot be. The message names the setting, the value and what is accepted.
@@ -177,6 +178,11 @@ pub struct DurationError {
 impl DurationError {
     pub(crate) fn new(setting: &'static str, value: impl Into<String>) -> Self {
         Self { setting, value: value.into() }
+    }
+
+    /// What was given.
+    pub(crate) fn value(&self) -> &str {
+        &self.value
     }
 }
 

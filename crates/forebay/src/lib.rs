@@ -118,10 +118,12 @@ mod http;
 #[cfg(feature = "chaos")]
 pub mod chaos;
 mod invalidate;
+mod hold;
 mod cache;
 
 pub use forebay_core::coherence::{Bookkeeping, Failover, Standing};
 pub use forebay_core::compress::Compression;
+pub use forebay_core::hold::{Hold, Released};
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
 pub use forebay_core::l2::{Admission, Census, L2, L2Error, Shards};
@@ -140,7 +142,8 @@ pub use forebay_redis::Redis;
 pub use self::cache::{Cache, CacheBuilder, RulesBuilder, Shared};
 pub use self::cached::Cached;
 pub use self::duration::IntoDuration;
-pub use self::error::{BuildError, DurationError, InvalidateError, RouteError};
+pub use self::error::{BuildError, DurationError, HoldError, InvalidateError, RouteError};
+pub use self::hold::PlaceHold;
 pub use self::http::{
     CacheFuture, CacheLayer, CacheService, InvalidatesLayer, InvalidatesService, MustValidate, ResponseBody,
     RouteLayer,

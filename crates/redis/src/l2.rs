@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Census, Claim, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_TERM, Notices, Page, Position, Presence,
-    Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
+    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_HOLD, MAX_TERM, Notices,
+    Page, Position, Presence, Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
@@ -144,6 +144,16 @@ impl L2 for RedisL2 {
                 tokio::join!(self.invalidate_all(idents, at_least), self.tell_neighbours(idents));
             let issued = issued?;
             told.map(|()| issued)
+        })
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
+        Box::pin(async move {
+            // To others, both ends of a hold are invalidations: what is stored between the two goes with the second.
+            let (held, told) =
+                tokio::join!(self.change_hold(idents, at_least, holding), self.tell_neighbours(idents));
+            let held = held?;
+            told.map(|()| held)
         })
     }
 
@@ -378,8 +388,7 @@ impl RedisL2 {
     async fn hear(&self, idents: &[Ident]) -> Result<(), L2Error> {
         let mut args = self.args();
         args.extend(idents_as_args(idents));
-        let client = self.writer().await?;
-        let reply: Vec<Bytes> = self.call_confirmed(&scripts::TELL, &client, args).await?;
+        let (client, reply) = self.change(&scripts::TELL, args).await?;
         let [incarnation, seq, previous] = &reply[..] else { return Ok(()) };
         let (position, previous) = (position(seq, incarnation)?, number(previous)?);
         self.announce(&client, || schema::encode(position, previous, &self.issuer, idents));
@@ -393,12 +402,50 @@ impl RedisL2 {
         let mut args = self.args();
         args.push(decimal(at_least));
         args.extend(idents_as_args(idents));
+        let (client, reply) = self.change(&scripts::INVALIDATE, args).await?;
+        self.issued(&client, &reply, idents)
+    }
+
+    async fn change_hold(&self, idents: &[Ident], at_least: Seq, holding: Holding) -> Result<Held, L2Error> {
+        if at_least > schema::MAX_SEQ {
+            return Err(L2Error::Protocol(format!("{at_least} is beyond every sequence number")));
+        }
+        let (token, time) = match holding {
+            Holding::Begin(token, time) => (token, time.clamp(Duration::from_micros(1), MAX_HOLD)),
+            Holding::End(token) => (token, Duration::ZERO),
+            _ => return Err(L2Error::Protocol("no such change of a hold".into())),
+        };
+        let mut args = self.args();
+        args.extend([decimal(at_least), Value::Bytes(Bytes::copy_from_slice(&token.0)), micros(time)]);
+        args.extend(idents_as_args(idents));
+        let (client, reply) = self.change(&scripts::HOLD, args).await?;
+        match reply.split_first() {
+            Some((word, issued)) if word == "done" => Ok(Held::Done(self.issued(&client, issued, idents)?)),
+            Some((word, issued)) if word == "over" => Ok(Held::Over(self.issued(&client, issued, idents)?)),
+            Some((word, [])) if word == "full" => Ok(Held::Full),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Runs a script that invalidates, and waits for replicas if that is configured.
+    async fn change(&self, script: &Script, args: Vec<Value>) -> Result<(Client, Vec<Bytes>), L2Error> {
         let client = self.writer().await?;
-        let (incarnation, seq, previous, last): (Bytes, Bytes, Bytes, Bytes) =
-            self.call_confirmed(&scripts::INVALIDATE, &client, args).await?;
-        let position = position(&seq, &incarnation)?;
-        let issued = Issued { position, previous: number(&previous)?, last: number(&last)? };
-        self.announce(&client, || schema::encode(position, issued.previous, &self.issuer, idents));
+        let reply = match &self.confirmed {
+            None => self.call(script, &client, args).await?,
+            Some((slot, wait)) => {
+                let client = self.within(slot.tried()).await.map_err(|_| L2Error::Timeout)??;
+                self.call_replicated(script, &client, args, *wait).await?
+            }
+        };
+        Ok((client, reply))
+    }
+
+    /// Reads what a script has issued, and has it told to everybody.
+    fn issued(&self, client: &Client, reply: &[Bytes], idents: &[Ident]) -> Result<Issued, L2Error> {
+        let [incarnation, seq, previous, last] = reply else { return Err(malformed()) };
+        let position = position(seq, incarnation)?;
+        let issued = Issued { position, previous: number(previous)?, last: number(last)? };
+        self.announce(client, || schema::encode(position, issued.previous, &self.issuer, idents));
         Ok(issued)
     }
 
@@ -462,16 +509,15 @@ impl RedisL2 {
         self.answer(self.within(script.call(client, self.keys(), args)).await)
     }
 
-    /// Runs a script that invalidates, and fails unless enough replicas have what it did, where they are to.
-    async fn call_confirmed<R: FromValue>(
+    /// Invalidates, and fails unless enough replicas have it.
+    async fn call_replicated<R: FromValue>(
         &self,
         script: &Script,
         client: &Client,
         args: Vec<Value>,
+        wait: Wait,
     ) -> Result<R, L2Error> {
-        let Some((slot, wait)) = &self.confirmed else { return self.call(script, client, args).await };
-        let client = self.within(slot.tried()).await.map_err(|_| L2Error::Timeout)??;
-        let call = script.call_replicated(&client, self.keys(), args, *wait);
+        let call = script.call_replicated(client, self.keys(), args, wait);
         let (issued, replicas) = self.answer(timeout(self.redis.timeout + wait.timeout, call).await)?;
         if replicas < u64::from(wait.replicas) {
             return Err(L2Error::Unreplicated(replicas));

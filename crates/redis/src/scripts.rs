@@ -91,6 +91,9 @@ pub(crate) static TELL: LazyLock<Script> =
 pub(crate) static CENSUS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/census.lua")));
 
+pub(crate) static HOLD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/hold.lua"))));
+
 pub(crate) static STORE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/store.lua")))
 });

@@ -23,10 +23,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::Seq;
+use forebay_core::holds::{MAX_HELD, tells_of_holds};
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l2::{
-    Claim, Incarnation, Issued, L2, L2Error, Link, Message, Notice, Notices, Position, Presence, Refusal,
-    Roll, Store, Stored, Tend, Tenure, Token,
+    Claim, Held, Holding, Incarnation, Issued, L2, L2Error, Link, MAX_HOLD, Message, Notice, Notices,
+    Position, Presence, Refusal, Roll, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::{MAX_SHAPES, Shape};
 use forebay_core::tag::{Ident, MAX_IDENTS, Pattern, Targets};
@@ -76,6 +77,9 @@ pub async fn conformance_but_for_order<L: L2>(make: impl AsyncFn(usize) -> [L; 2
         the_roll_knows_who_is_behind_and_tells_them
         the_shapes_of_patterns_are_told_with_the_scores
         more_shapes_than_fit_raise_the_floor
+        what_is_held_is_out_until_its_holds_end
+        a_hold_that_runs_out_ends_with_an_invalidation
+        more_holds_than_fit_are_refused
         a_fill_lease_belongs_to_one_claim_at_a_time
         a_fill_lease_runs_out_unless_it_is_renewed
         a_claim_finds_what_was_stored_before_the_release
@@ -457,6 +461,71 @@ async fn assert_covered(l2: &impl L2, last: &HashMap<Ident, Seq>) {
     }
 }
 
+/// What is held is not stored and counts as invalidated until each of its holds has ended, which is an invalidation; and numbers
+/// tell whether anything is held.
+pub async fn what_is_held_is_out_until_its_holds_end(a: &impl L2, b: &impl L2) {
+    let before = ok(a.open().await);
+    assert!(!tells_of_holds(before.seq), "nothing is held at first");
+    let first = begun(a, &several(), Holding::Begin(token(0), MAX_HOLD)).await;
+    let second = begun(b, &several()[..1], Holding::Begin(token(1), MAX_HOLD)).await;
+    let (held, free) = ([several()[1]], [ident(1)]);
+    for at in [first, second] {
+        assert!(tells_of_holds(at.seq), "{} was issued while something was held", at.seq);
+        for idents in [&several()[..1], &held] {
+            refused(b, Store { idents, ..frame(at) }, Refusal::Invalidated).await;
+        }
+        accepted(b, Store { idents: &free, ..frame(at) }).await;
+    }
+    let scores = ok(b.scores(&[held[0], free[0]]).await);
+    assert_eq!(scores.seqs, [Some(second.seq + 1), None], "what is held counts as invalidated next");
+    assert!(matches!(ok(a.hold(&several(), 0, Holding::End(token(7))).await), Held::Over(_)));
+    assert!(matches!(ok(b.hold(&several(), 0, Holding::End(token(0))).await), Held::Done(_)));
+    let now = ok(b.invalidate(&held, 0).await).position;
+    assert!(tells_of_holds(now.seq), "one of two holds has ended");
+    accepted(a, Store { idents: &held, ..frame(now) }).await;
+    refused(a, Store { idents: &several()[..1], ..frame(now) }, Refusal::Invalidated).await;
+    let Held::Done(end) = ok(a.hold(&several()[..1], now.seq + 9, Holding::End(token(1))).await) else {
+        panic!("the hold was on")
+    };
+    assert!(end.position.seq > now.seq + 9 && !tells_of_holds(end.position.seq), "the last hold has ended");
+    refused(a, Store { idents: &several()[..1], ..frame(now) }, Refusal::Invalidated).await;
+    accepted(a, Store { idents: &several()[..1], ..frame(end.position) }).await;
+}
+
+/// A hold that is not ended ends by itself, with an invalidation that stands in the log.
+pub async fn a_hold_that_runs_out_ends_with_an_invalidation(a: &impl L2, b: &impl L2) {
+    ok(a.open().await);
+    let at = begun(a, &several(), Holding::Begin(token(0), Duration::from_millis(20))).await;
+    let page = loop {
+        let page = ok(b.catch_up(at.seq).await);
+        if !tells_of_holds(page.position.seq) {
+            break page;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let idents: HashSet<Ident> = page.idents.iter().map(|(ident, _)| *ident).collect();
+    assert_eq!(
+        idents,
+        several().into_iter().collect(),
+        "what was held is invalidated when the hold runs out"
+    );
+    refused(b, Store { idents: &several(), ..frame(at) }, Refusal::Invalidated).await;
+    assert!(matches!(ok(a.hold(&several(), 0, Holding::End(token(0))).await), Held::Over(_)));
+}
+
+/// There are no more than [`MAX_HELD`] idents held at a time.
+pub async fn more_holds_than_fit_are_refused(a: &impl L2, b: &impl L2) {
+    let idents: Vec<Ident> = (0..MAX_IDENTS as u64).map(ident).collect();
+    let fit = (MAX_HELD / MAX_IDENTS) as u64;
+    for n in 0..fit {
+        begun(a, &idents, Holding::Begin(token(n), MAX_HOLD)).await;
+    }
+    let full = Holding::Begin(token(fit), MAX_HOLD);
+    assert_eq!(ok(b.hold(&idents, 0, full).await), Held::Full);
+    assert!(matches!(ok(b.hold(&idents, 0, Holding::End(token(0))).await), Held::Done(_)));
+    begun(b, &idents, full).await;
+}
+
 /// Of several claims one gets the lease of a key, until its holder releases it; nobody else can renew or end it.
 pub async fn a_fill_lease_belongs_to_one_claim_at_a_time(a: &impl L2, b: &impl L2) {
     ok(a.open().await);
@@ -630,6 +699,18 @@ async fn accepted(l2: &(impl L2 + ?Sized), store: Store<'_>) {
 
 async fn refused(l2: &(impl L2 + ?Sized), store: Store<'_>, why: Refusal) {
     assert_eq!(ok(l2.store(store).await), Stored::Refused(why));
+}
+
+fn frame(at: Position) -> Store<'static> {
+    store(0, at, Bytes::from_static(b"frame"))
+}
+
+/// The position at which a hold has begun.
+async fn begun(l2: &impl L2, idents: &[Ident], holding: Holding) -> Position {
+    match ok(l2.hold(idents, 0, holding).await) {
+        Held::Done(issued) => issued.position,
+        other => panic!("{other:?} in place of a hold"),
+    }
 }
 
 fn store(n: u64, at: Position, frame: Bytes) -> Store<'static> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Claim, Issued, L2, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store, Stored, Tend, Tenure,
-    Token,
+    Claim, Held, Holding, Issued, L2, L2Future, Link, Lookup, Notices, Page, Position, Scores, Store, Stored,
+    Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use forebay_testkit::conformance::{self, TINY_LOG, conformance};
@@ -69,6 +69,10 @@ impl L2 for Torn {
 
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: u64) -> L2Future<'a, Issued> {
         self.0.invalidate(idents, at_least)
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: u64, holding: Holding) -> L2Future<'a, Held> {
+        self.0.hold(idents, at_least, holding)
     }
 
     fn catch_up(&self, after: u64) -> L2Future<'_, Page> {

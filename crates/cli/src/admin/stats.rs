@@ -87,6 +87,7 @@ pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
             _ if refused => "refused",
             (true, Standing::Synced) => "synced",
             (true, Standing::Unsynced) => "unsynced",
+            (true, Standing::Apart) => "apart",
             (true, _) => "lapsed",
         },
         configuration,

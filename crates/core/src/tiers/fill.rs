@@ -40,6 +40,11 @@ impl<V: Stored> Tiers<V> {
             let (answer, filling) = origin.ask(usable.clone()).await;
             match filling {
                 Filling::Complete(fills) => {
+                    let Some(fills) = tiers.unheld(grounds, fills).await else {
+                        duty.unshareable();
+                        drop(reply.send(answer));
+                        return;
+                    };
                     let kept = tiers.take_up_all(duty.lead, grounds, usable.as_deref(), fills);
                     drop(reply.send(answer));
                     tiers.store_all(duty.lease, grounds, &kept).await;
@@ -103,6 +108,10 @@ impl<V: Stored> Tiers<V> {
                 self.end_without(duty, grounds, other);
                 return Filled::Nothing;
             }
+        };
+        let Some(fills) = self.unheld(grounds, fills).await else {
+            duty.unshareable();
+            return Filled::Nothing;
         };
         let kept = self.take_up_all(duty.lead, grounds, usable.as_deref(), fills);
         let filled = if kept.is_empty() { Filled::Nothing } else { Filled::Something };

@@ -204,7 +204,7 @@ impl<V: Stored> Tiers<V> {
 
     /// What the log says of all that an entry answers to. Asked a second time when it knows shapes of patterns that were not
     /// known here.
-    async fn ask_log(&self, shard: &Shard, idents: &[Ident], canonical: &[u8]) -> Option<Scores> {
+    pub(super) async fn ask_log(&self, shard: &Shard, idents: &[Ident], canonical: &[u8]) -> Option<Scores> {
         let (recorder, clock) = (&self.instance.recorder, &self.instance.settings.clock);
         let Shard { coherence, remote, .. } = shard;
         let remote = remote.as_ref()?;

@@ -9,6 +9,7 @@ mod attest;
 mod follow;
 mod look;
 mod turn;
+mod unheld;
 mod fill;
 mod refresh;
 mod change;

@@ -19,6 +19,7 @@ mod failovers;
 mod failures;
 mod forged;
 mod guarantees;
+mod holds;
 mod leases;
 mod limits;
 mod losses;

@@ -11,8 +11,8 @@ use forebay_core::instance::{Instance, InvalidateError, Receipt, Settings};
 use forebay_core::key::{Key, Secrets};
 use forebay_core::l1::L1Settings;
 use forebay_core::l2::{
-    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll, Scores,
-    Shards, Store, Stored as StoreResult, Tend, Tenure, Token,
+    Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence,
+    Roll, Scores, Shards, Store, Stored as StoreResult, Tend, Tenure, Token,
 };
 use forebay_core::seek::Seeker;
 use forebay_core::shard::Shard;
@@ -391,6 +391,10 @@ impl L2 for Line {
 
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
         self.run(self.l2.invalidate(idents, at_least))
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
+        self.run(self.l2.hold(idents, at_least, holding))
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {

@@ -23,6 +23,8 @@ mod everywhere;
 mod failures;
 #[path = "../nodes/guarantees.rs"]
 mod guarantees;
+#[path = "../nodes/holds.rs"]
+mod holds;
 #[path = "../nodes/leases.rs"]
 mod leases;
 #[path = "../nodes/losses.rs"]

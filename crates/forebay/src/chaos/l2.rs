@@ -7,8 +7,8 @@ use std::time::Duration;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Census, Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence, Roll,
-    Scores, Store, Stored, Tend, Tenure, Token,
+    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position,
+    Presence, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -91,6 +91,10 @@ impl L2 for ChaosL2 {
 
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
         self.call(Op::Invalidate, move |l2| l2.invalidate(idents, at_least))
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
+        self.call(Op::Invalidate, move |l2| l2.hold(idents, at_least, holding))
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {

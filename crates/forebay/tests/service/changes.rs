@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Method;
 use axum::routing;
-use forebay::{Cache, Cached, Event, InvalidateError, L2, Tag, Target};
+use forebay::{Cache, Cached, Event, InvalidateError, L2, PlaceHold, Released, Soft, Tag, Target};
 use forebay_testkit::memory::{MemoryServer, Op};
 
 use crate::support::{Count, cache, get, request, send, settle};
@@ -95,6 +95,35 @@ async fn what_is_pending_happens_when_it_is_fired_and_never_if_it_is_dropped() {
     changes.add(Event("deployment.update.1"));
     changes.fire().await.unwrap();
     assert!(!is_kept().await);
+}
+
+#[tokio::test]
+async fn what_is_held_is_made_for_every_request_until_it_is_released() {
+    let (cache, app, _) = site().await;
+    let is_kept = async || {
+        let kept = get(&app, "/deployments/1", &[]).await.is_hit();
+        settle().await;
+        kept
+    };
+    is_kept().await;
+    let hold = cache.hold(Event("deployment.update.1"), "10s").everywhere().await.unwrap();
+    assert!(!is_kept().await && !is_kept().await);
+    assert!(matches!(hold.release().await.unwrap(), Released::InTime(_)));
+    assert!(!is_kept().await && is_kept().await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_held_is_named_with_what_can() {
+    let (cache, ..) = site().await;
+    let why = async |hold: PlaceHold| hold.await.unwrap_err().to_string();
+    assert_eq!(
+        why(cache.hold(Tag("a"), "soon")).await,
+        "cannot hold for \"soon\": more than 0 and at most 5m is accepted, as in \"10s\""
+    );
+    assert!(why(cache.hold(Tag("a"), "6m")).await.contains("360s"));
+    assert!(why(cache.hold(Tag(""), "1s")).await.contains("1 to 256"));
+    assert!(why(cache.hold(Vec::<Tag<String>>::new(), "1s")).await.contains("at least one"));
+    assert!(why(cache.hold(Soft(Tag("a")), "1s")).await.contains("soft"));
 }
 
 #[tokio::test]

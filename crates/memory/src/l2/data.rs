@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_core::entry::Seq;
+use forebay_core::holds::Holds;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Claim, Incarnation, Issued, Lookup, Message, Notice, Page, Position, Presence, Refusal, Roll, Scores,
-    Store, Stored, Tend, Tenure, Token,
+    Claim, Held, Holding, Incarnation, Issued, Lookup, MAX_HOLD, Message, Notice, Page, Position, Presence,
+    Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::{MAX_SHAPES, Shape};
 use forebay_core::tag::Ident;
@@ -63,14 +64,16 @@ pub(super) struct Data {
 #[derive(Clone, Default)]
 pub(super) struct Kept {
     pub(super) position: Option<Position>,
-    pub(super) frames: HashMap<Key, Held>,
+    pub(super) frames: HashMap<Key, Standing>,
     pub(super) log: Log,
     pub(super) register: Register,
     pub(super) leases: Leases,
+    /// Until when, in microseconds of the server's clock.
+    pub(super) holds: Holds,
 }
 
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct Standing {
     pub(super) frame: Bytes,
     incarnation: Incarnation,
     stamp: Seq,
@@ -94,14 +97,29 @@ impl Data {
     }
 
     pub(super) fn open(&mut self) -> Position {
+        self.end_holds();
+        self.begin()
+    }
+
+    /// Ends the holds that have run out.
+    fn end_holds(&mut self) {
+        let due = self.kept.holds.due(self.clock.micros());
+        if !due.is_empty() {
+            self.issue(&due, 0);
+        }
+    }
+
+    fn begin(&mut self) -> Position {
         if let Some(position) = self.kept.position {
             return position;
         }
         self.lives += 1;
         let mut name = *b"life 0000000 mem";
         name[5..12].copy_from_slice(&self.lives.to_be_bytes()[1..]);
-        let position = Position { incarnation: Incarnation(name), seq: self.clock.micros() };
+        let position =
+            Position { incarnation: Incarnation(name), seq: Holds::default().number(self.clock.micros()) };
         self.kept.log = Log::default();
+        self.kept.holds = Holds::default();
         *self.kept.position.insert(position)
     }
 
@@ -112,12 +130,13 @@ impl Data {
     }
 
     pub(super) fn store(&mut self, store: Store<'_>) -> Stored {
+        self.end_holds();
         self.expire(store.key);
         if let Some(refusal) = self.refusal(&store) {
             return Stored::Refused(refusal);
         }
         let Store { key, incarnation, stamp, ttl, frame, .. } = store;
-        self.kept.frames.insert(key, Held { frame, incarnation, stamp, expires: Instant::now() + ttl });
+        self.kept.frames.insert(key, Standing { frame, incarnation, stamp, expires: Instant::now() + ttl });
         Stored::Accepted
     }
 
@@ -135,7 +154,7 @@ impl Data {
             Some(Refusal::Floor)
         } else if self.clock.micros().saturating_sub(store.stamp) > longest {
             Some(Refusal::Late)
-        } else if store.idents.iter().any(|ident| log.last.get(ident).is_some_and(|seq| *seq > store.stamp)) {
+        } else if store.idents.iter().any(|ident| self.last_of(ident).is_some_and(|seq| seq > store.stamp)) {
             Some(Refusal::Invalidated)
         } else if held.is_some_and(|held| held.stamp > store.stamp) {
             Some(Refusal::Newer)
@@ -158,8 +177,33 @@ impl Data {
     }
 
     pub(super) fn invalidate(&mut self, idents: &[Ident], at_least: Seq) -> Issued {
-        let Position { incarnation, seq: previous } = self.open();
+        self.end_holds();
+        self.issue(idents, at_least)
+    }
+
+    pub(super) fn hold(&mut self, idents: &[Ident], at_least: Seq, holding: Holding) -> Held {
+        self.end_holds();
+        match holding {
+            Holding::Begin(token, time) => {
+                self.begin();
+                let until = self.clock.micros() + micros(time.min(MAX_HOLD));
+                if !self.kept.holds.begin(token, idents, until) {
+                    return Held::Full;
+                }
+                Held::Done(self.issue(idents, at_least))
+            }
+            Holding::End(token) => match self.kept.holds.end(token) {
+                Tenure::Ours => Held::Done(self.issue(idents, at_least)),
+                _ => Held::Over(self.issue(idents, at_least)),
+            },
+            _ => Held::Full,
+        }
+    }
+
+    fn issue(&mut self, idents: &[Ident], at_least: Seq) -> Issued {
+        let Position { incarnation, seq: previous } = self.begin();
         let seq = self.clock.micros().max(previous + 1).max(at_least.saturating_add(1));
+        let seq = self.kept.holds.number(seq);
         let position = Position { incarnation, seq };
         self.kept.position = Some(position);
         let known = idents.iter().filter_map(|ident| self.kept.log.last.get(ident).copied());
@@ -175,6 +219,7 @@ impl Data {
     }
 
     pub(super) fn catch_up(&mut self, after: Seq) -> Option<Page> {
+        self.end_holds();
         let position = self.kept.position?;
         let (idents, complete) = self.kept.log.page(after, self.settings.page);
         let upto = if complete { position.seq } else { idents.last().map_or(position.seq, |last| last.1) };
@@ -182,13 +227,23 @@ impl Data {
     }
 
     pub(super) fn scores(&mut self, idents: &[Ident]) -> Option<Scores> {
+        self.end_holds();
         let position = self.kept.position?;
-        let seqs = idents.iter().map(|ident| self.kept.log.last.get(ident).copied()).collect();
+        let seqs = idents.iter().map(|ident| self.last_of(ident)).collect();
         let shapes = self.kept.log.shapes.keys().copied().collect();
         Some(Scores { position, floor: self.kept.log.floor, seqs, shapes })
     }
 
+    /// The last invalidation of an ident; of one that is held, as if it were the next.
+    fn last_of(&self, ident: &Ident) -> Option<Seq> {
+        if self.kept.holds.cover(ident) {
+            return self.kept.position.map(|position| position.seq + 1);
+        }
+        self.kept.log.last.get(ident).copied()
+    }
+
     pub(super) fn poll(&mut self) -> Option<Position> {
+        self.end_holds();
         let position = self.kept.position?;
         if self.clock.micros().saturating_sub(position.seq) > micros(self.settings.tick) {
             return Some(self.invalidate(&[], 0).position);

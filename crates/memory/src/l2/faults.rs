@@ -19,6 +19,8 @@ pub enum Op {
     Store,
     /// [`L2::invalidate`](forebay_core::l2::L2::invalidate).
     Invalidate,
+    /// [`L2::hold`](forebay_core::l2::L2::hold).
+    Hold,
     /// [`L2::catch_up`](forebay_core::l2::L2::catch_up).
     CatchUp,
     /// [`L2::scores`](forebay_core::l2::L2::scores).
@@ -38,11 +40,12 @@ pub enum Op {
 
 impl Op {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Open,
         Self::Lookup,
         Self::Store,
         Self::Invalidate,
+        Self::Hold,
         Self::CatchUp,
         Self::Scores,
         Self::PollBus,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Claim, Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position, Presence, Roll,
-    Scores, Store, Stored, Tend, Tenure, Token,
+    Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, Notice, Notices, Page, Position,
+    Presence, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -184,6 +184,11 @@ impl L2 for MemoryL2 {
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
         let idents = idents.to_vec();
         self.call(Op::Invalidate, move |data| data.invalidate(&idents, at_least))
+    }
+
+    fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
+        let idents = idents.to_vec();
+        self.call(Op::Hold, move |data| data.hold(&idents, at_least, holding))
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {

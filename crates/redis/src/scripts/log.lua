@@ -8,6 +8,9 @@
 --
 -- Below zero stand the shapes of the patterns that have been invalidated, each with its last number negated. An
 -- ident tells that it is a pattern's, and of which shape.
+--
+-- Further below, beyond any number, stand the holds: who holds which ident, with its end negated. While there are any,
+-- all numbers issued are odd, else even.
 local V, I, L = KEYS[1], KEYS[2], KEYS[3]
 local BEYOND = 9007199254740991 -- from here on a Lua number does not count in ones
 local HARD = 0                  -- the kind of invalidation
@@ -15,6 +18,8 @@ local REPORT = 1                -- what those who are behind are told
 local MARK = 'path'             -- what stands in the ident of a pattern, before the shape
 local SOFT_MARK = '\143\158\139\151'
 local SHAPES = 64               -- the most shapes in the log
+local HELD = 1000               -- the most idents held at a time
+local ABOVE_HOLDS = '(-9007199254740991'
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -55,6 +60,8 @@ if type(incarnation) ~= 'string' or #incarnation ~= 16 then
 end
 local floor = incarnation and tonumber(redis.pcall('ZSCORE', L, sentinel(incarnation)))
 
+local holding = seq and seq % 2 == 1
+
 local function is_whole()
   return seq and incarnation and floor
 end
@@ -84,6 +91,7 @@ local function begin(at_least)
   if seq >= BEYOND then
     seq = now
   end
+  holding, seq = false, seq + seq % 2
   incarnation, floor = ARGV[1], seq
   redis.call('SET', V, text(seq))
   redis.call('SET', I, incarnation)
@@ -121,9 +129,9 @@ end
 
 -- Keeps the shapes within their bound: who does not know a shape does not find what was invalidated in it.
 local function trim_shapes()
-  local over = redis.call('ZCOUNT', L, '-inf', '(0') - SHAPES
+  local over = redis.call('ZCOUNT', L, ABOVE_HOLDS, '(0') - SHAPES
   if over > 0 then
-    local oldest = redis.call('ZREVRANGEBYSCORE', L, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, over)
+    local oldest = redis.call('ZREVRANGEBYSCORE', L, '(0', ABOVE_HOLDS, 'WITHSCORES', 'LIMIT', 0, over)
     floor = math.max(floor, -tonumber(oldest[#oldest]))
     for at = 1, #oldest, 2 do
       redis.call('ZREM', L, oldest[at])
@@ -134,7 +142,7 @@ end
 
 -- Issues a number, invalidates the idents under it and tells everybody. Returns the number before it.
 local function issue(idents, at_least)
-  if math.max(seq, at_least) + 1 >= BEYOND then
+  if math.max(seq, at_least) + 2 >= BEYOND then
     begin(0)
     at_least = 0
   end
@@ -145,6 +153,9 @@ local function issue(idents, at_least)
     end
   end
   seq = math.max(now, previous + 1, at_least + 1)
+  if holding ~= (seq % 2 == 1) then
+    seq = seq + 1
+  end
   redis.call('SET', V, text(seq))
   local scored, shaped = {}, false
   for _, ident in ipairs(idents) do
@@ -166,4 +177,31 @@ local function issue(idents, at_least)
   end
   publish(previous, idents)
   return previous, last
+end
+
+local function count_holds()
+  holding = redis.call('ZCOUNT', L, '-inf', '-' .. text(BEYOND)) > 0
+end
+
+-- Which idents are held, those alone whose hold ends at the latest then; a set, and as a list.
+local function held(latest)
+  local set, list, rows = {}, {}, redis.call('ZRANGEBYSCORE', L, latest, '-' .. text(BEYOND))
+  for _, row in ipairs(rows) do
+    local ident = string.sub(row, 22)
+    if not set[ident] then
+      set[ident] = true
+      list[#list + 1] = ident
+    end
+  end
+  return set, list, rows
+end
+
+-- What has run out ends as if it had been released now.
+if holding and is_whole() then
+  local _, idents, rows = held('-' .. text(BEYOND + now))
+  if #rows > 0 then
+    redis.call('ZREM', L, unpack(rows))
+    count_holds()
+    issue(idents, 0)
+  end
 end

@@ -16,8 +16,9 @@ if stamp < floor then
   return 'floor'
 end
 if #ARGV > 10 then
-  for _, score in ipairs(redis.call('ZMSCORE', L, unpack(ARGV, 11))) do
-    if score and tonumber(score) > stamp then
+  local is_held = holding and held('-inf') or {}
+  for at, score in ipairs(redis.call('ZMSCORE', L, unpack(ARGV, 11))) do
+    if is_held[ARGV[at + 10]] or score and tonumber(score) > stamp then
       return 'invalidated'
     end
   end

@@ -67,9 +67,9 @@ async fn each_invalidation_is_numbered_above_all_before_it() {
     assert!(first.position.seq > opened.seq);
     assert_eq!((first.previous, first.position.incarnation), (opened.seq, opened.incarnation));
     let second = setup.l2.invalidate(&[ident(2)], FAR).await.unwrap();
-    assert_eq!((second.previous, second.position.seq), (first.position.seq, FAR + 1));
+    assert_eq!((second.previous, second.position.seq), (first.position.seq, FAR + 2));
     let third = setup.l2.invalidate(&[], 0).await.unwrap();
-    assert_eq!((third.previous, third.position.seq), (FAR + 1, FAR + 2));
+    assert_eq!((third.previous, third.position.seq), (FAR + 2, FAR + 4));
     assert_eq!(setup.l2.open().await.unwrap(), third.position);
 }
 
@@ -79,7 +79,7 @@ async fn a_number_beyond_all_is_an_error_and_used_up_numbers_begin_a_new_life() 
     let opened = setup.l2.open().await.unwrap();
     let beyond = setup.l2.invalidate(&[], u64::MAX).await;
     assert!(matches!(beyond, Err(L2Error::Protocol(_))), "{beyond:?}");
-    let last = setup.l2.invalidate(&[], (1 << 53) - 3).await.unwrap();
+    let last = setup.l2.invalidate(&[], (1 << 53) - 4).await.unwrap();
     assert_eq!((last.position.incarnation, last.position.seq), (opened.incarnation, (1 << 53) - 2));
     let after = setup.l2.invalidate(&[ident(1)], 0).await.unwrap();
     assert_ne!(after.position.incarnation, opened.incarnation);
