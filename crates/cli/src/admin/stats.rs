@@ -72,6 +72,7 @@ pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
             (false, _) => "none",
             (true, Standing::Synced) => "synced",
             (true, Standing::Unsynced) => "unsynced",
+            (true, Standing::Apart) => "apart",
             (true, _) => "lapsed",
         },
         hits: Hits {

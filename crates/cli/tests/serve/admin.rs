@@ -164,6 +164,9 @@ async fn an_invalidation_that_redis_has_not_confirmed_is_202() {
     let site = Site::start("unconfirmed", &["--redis", &redis.url()]).await;
     let answer = site.invalidate(r#"{"tags": ["x"]}"#).await;
     assert_eq!((answer.status(), answer.body.as_str()), (202, r#"{"confirmed":false,"seq":null}"#));
+    let stats = site.admin("GET /stats", &format!("authorization: Bearer {TOKEN}\r\n"), "").await;
+    let stats: serde_json::Value = serde_json::from_str(&stats.body).unwrap();
+    assert_eq!(stats["l2"].as_str(), Some("apart"), "it has never been reached");
 }
 
 #[tokio::test]

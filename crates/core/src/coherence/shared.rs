@@ -39,6 +39,8 @@ pub enum Standing {
     Unsynced,
     /// It does not, and serves nothing from L1 before it has heard from L2.
     Lapsed,
+    /// It has never reached its L2: it serves what it has fetched itself, and knows of its own invalidations alone.
+    Apart,
 }
 
 /// An invalidation on an instance without L2.
@@ -114,6 +116,7 @@ impl Coherence {
     pub fn standing(&self, now: Moment) -> Standing {
         match self.serve_until.load(Ordering::Acquire) {
             until if now.as_nanos() >= until & !UNSYNCED => Standing::Lapsed,
+            FOREVER if self.read().is_apart() => Standing::Apart,
             FOREVER => Standing::Synced,
             until if until & UNSYNCED == 0 => Standing::Synced,
             _ => Standing::Unsynced,

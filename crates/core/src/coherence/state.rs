@@ -171,6 +171,12 @@ impl State {
         }
     }
 
+    /// Whether there is an L2 that the instance has never reached.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.membership == Membership::Apart
+    }
+
     /// Takes in what has happened.
     pub fn on_event(&mut self, event: Event, now: Moment) {
         self.notice_lapse(now);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_core::coherence::Standing;
 use forebay_core::l2::{Incarnation, L2Error, Message, Notice};
 use forebay_testkit::memory::{MemoryServer, Op, Settings};
 
@@ -169,6 +170,8 @@ async fn an_instance_that_starts_without_l2_works_alone_and_joins_when_it_comes(
     assert_eq!(b.get("x").await, (0, From::Origin));
     pass(10 * GRACE).await;
     assert_eq!(b.get("x").await, (0, From::L1), "without limit: nobody's invalidation can reach it");
+    let standing = || b.tiers.instance().standing(world.now());
+    assert_eq!(standing(), Standing::Apart);
     b.write("x").await.unwrap_err();
     assert_eq!(b.get("x").await, (1, From::Origin), "but its own do");
     all_hold(&[&a], "x").await;
@@ -178,6 +181,7 @@ async fn an_instance_that_starts_without_l2_works_alone_and_joins_when_it_comes(
     l2.heal();
     l2.reconnect_bus();
     pass(2 * LEASE).await;
+    assert_eq!(standing(), Standing::Synced);
     assert_eq!(b.peek("x"), None, "what it has filled alone is dropped");
     assert_eq!(b.get("x").await.0, version);
     assert_eq!(a.get("x").await.0, version, "its own invalidation has reached the other");

@@ -30,6 +30,11 @@ impl Model<'_> {
                 return Ok(());
             }
         }
+        let waited_for = self.world.promised(|promise| promise.everywhere && !promise.lost);
+        let in_sync = moment(self.world.now) < node.state.lease_until;
+        if in_sync && falls_behind(held.value, waited_for) {
+            return Err(Violation::G3(k));
+        }
         self.served_locally(k, held.value, self.world.must_here(k))
     }
 

@@ -12,6 +12,7 @@
 //! ```
 
 mod fill;
+mod marks;
 mod model;
 mod mutants;
 mod node;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::scenario::{Flaw, Scenario};
-use super::world::{ELSEWHERE, Invalidation, World, Y, ident, moment};
+use super::world::{ELSEWHERE, Invalidation, Promise, World, Y, ident, moment};
 use crate::coherence::Event;
 use crate::l2::Notice;
 
@@ -31,6 +31,7 @@ pub(super) enum Step {
     MessageTwice(usize),
     MessagesSwapped(usize),
     Lags(usize),
+    HoldsEverywhere,
     Disconnected(usize),
     DisconnectedDroppingMessages(usize),
     Resubscribes(usize),
@@ -60,6 +61,8 @@ pub(super) enum Violation {
     G1Cold,
     /// L1 of another instance was served too long.
     G2(usize),
+    /// An instance in sync served what had been waited for until it was gone everywhere.
+    G3(usize),
     /// An instance threw its L1 away though the log has lost nothing.
     NeedlessFlush(usize),
     /// With nothing more going wrong, an instance does not get back into sync.
@@ -185,6 +188,7 @@ impl Model<'_> {
                 true
             });
         }
+        self.waits(out);
         self.step(Step::OtherInvalidated, out, |w| {
             spend(&mut w.left.others) && w.invalidate(&[ident(Y)], 0, scenario).position.seq > 0
         });
@@ -204,6 +208,20 @@ impl Model<'_> {
         }
         if self.world.left.failovers > 0 {
             self.failover(out);
+        }
+    }
+
+    /// Somebody who has waited for an invalidation is told that it holds everywhere.
+    fn waits(&self, out: &mut Successors) {
+        for (version, promise) in self.world.promises.iter().enumerate() {
+            let Some(promise) = promise.filter(|promise| promise.by == ELSEWHERE && !promise.everywhere)
+            else {
+                continue;
+            };
+            self.step(Step::HoldsEverywhere, out, |w| {
+                w.promises[version] = Some(Promise { everywhere: true, ..promise });
+                spend(&mut w.left.waits) && self.world.holds_everywhere(&promise, self.scenario)
+            });
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::scenario::{Flaw, Scenario};
 use super::scenarios::{
-    AGE, BASE, BUS, CRAMPED, CUT, FAILOVER, FLUSHES_FOR_OTHERS, FLUSHES_LATE, FOLLOWERS, GRACE, LATE, PAGES,
-    PATTERNS, QUEUED, SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
+    AGE, BASE, BUS, CRAMPED, CUT, EVERYWHERE, FAILOVER, FLUSHES_FOR_OTHERS, FLUSHES_LATE, FOLLOWERS, GRACE,
+    LATE, PAGES, PATTERNS, QUEUED, ROLL_LOST, SET_BACK, SOFT, TAKEOVER, TWICE, TWO, UNCONFIRMED,
 };
 use super::search;
 use crate::coherence::mechanism::Mechanism;
@@ -49,7 +49,7 @@ const MECHANISMS: [(Mechanism, Scenario); 36] = [
 ];
 
 /// What is wrong around the state machine, and the scenario that notices.
-const FLAWS: [(Flaw, Scenario); 10] = [
+const FLAWS: [(Flaw, Scenario); 13] = [
     (Flaw::StampAtStore, BASE),
     (Flaw::NoReadCheck, BASE),
     (Flaw::NoEntryCheck, BASE),
@@ -60,6 +60,9 @@ const FLAWS: [(Flaw, Scenario); 10] = [
     (Flaw::CheckedIsApplied, FOLLOWERS),
     (Flaw::FollowerUnchecked, FOLLOWERS),
     (Flaw::StampWithoutTicket, UNCONFIRMED),
+    (Flaw::RollAsksNobody, EVERYWHERE),
+    (Flaw::RollNotesAhead, EVERYWHERE),
+    (Flaw::RollForgetsItsAge, ROLL_LOST),
 ];
 
 /// Searches the mutants and says how many were noticed; a mutant that survives is named.

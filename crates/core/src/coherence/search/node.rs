@@ -169,8 +169,11 @@ pub(super) fn answer(w: &mut World, k: usize, action: Action, scenario: &Scenari
         return Reply::Failed;
     }
     match action {
-        Action::Poll => Reply::Polled(w.position()),
-        Action::Open => Reply::Opened(w.open(scenario)),
+        Action::Poll => Reply::Polled(w.attend(k, scenario)),
+        Action::Open => {
+            w.open(scenario);
+            w.attend(k, scenario).map_or(Reply::Failed, Reply::Opened)
+        }
         Action::CatchUp(after) => w.page(after, scenario).map_or(Reply::Failed, Reply::Page),
         Action::Audit(asked) => {
             let idents: Vec<_> = asked.iter().map(|(ident, _)| *ident).collect();

@@ -13,19 +13,18 @@ use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
 use crate::coherence::protocol::Ticket;
 use crate::coherence::state::{Membership, Server, State};
 use crate::coherence::{Action, Reply};
-use crate::entry::{Seq, Stamp};
-use crate::l2::{Issued, Message, Notice, Position};
+use crate::l2::{Message, Notice, Position};
 use crate::tag::Ident;
 use crate::time::Moment;
 
 /// Collects what a world is and hashes it.
 #[derive(Default)]
 pub(super) struct Print {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Where in `bytes` the sequence numbers stand.
-    seqs: Vec<usize>,
+    pub(super) seqs: Vec<usize>,
     /// What epochs of the instance in question are compared with.
-    bounds: Vec<u64>,
+    pub(super) bounds: Vec<u64>,
     now: Moment,
     /// Moments before this one are all alike.
     past: Moment,
@@ -43,7 +42,7 @@ impl Print {
         self.ages = scenario.retention < Scenario::LONG;
         self.forgets = scenario.audit_window < Scenario::LONG;
         self.past = moment(world.now.saturating_sub(scenario.lease + scenario.grace + 1));
-        self.world(world);
+        self.world(world, scenario);
         for k in 0..2 {
             self.bound(&world.nodes[k]);
             self.node(world, k);
@@ -55,20 +54,7 @@ impl Print {
         u128::from_le_bytes(half)
     }
 
-    fn rank_seqs(&mut self) {
-        let mut there = [false; 256];
-        there[0] = true;
-        self.seqs.iter().for_each(|at| there[usize::from(self.bytes[*at])] = true);
-        let mut ranks = [0; 256];
-        let mut next = 0;
-        for (seq, rank) in ranks.iter_mut().enumerate() {
-            *rank = next;
-            next += u8::from(there[seq]);
-        }
-        self.seqs.iter().for_each(|at| self.bytes[*at] = ranks[usize::from(self.bytes[*at])]);
-    }
-
-    fn world(&mut self, world: &World) {
+    fn world(&mut self, world: &World, scenario: &Scenario) {
         self.num(u64::from(world.now));
         self.seq(world.clock);
         self.num(u64::from(world.origin));
@@ -87,56 +73,12 @@ impl Print {
                 self.num(promise.by as u64);
                 self.moment(moment(promise.since).max(self.past));
                 self.seq(if fails_over { promise.seq } else { 0 });
-                self.num(u64::from(promise.confirmed) + 2 * u64::from(promise.lost));
+                let flags = [promise.confirmed, promise.lost, promise.everywhere];
+                flags.into_iter().for_each(|flag| self.flag(flag));
+                self.num(if scenario.budget.waits > 0 { u64::from(promise.life) } else { 0 });
             }
         }
         self.budget(world);
-    }
-
-    fn num(&mut self, n: u64) {
-        assert!(n < 254 || n == u64::MAX, "a number too large for a fingerprint: {n}");
-        self.bytes.push(if n == u64::MAX { 254 } else { n as u8 });
-    }
-
-    fn flag(&mut self, flag: bool) {
-        self.bytes.push(u8::from(flag));
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        self.bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
-    }
-
-    fn moment(&mut self, moment: Moment) {
-        self.num(moment.as_nanos());
-    }
-
-    fn seq(&mut self, seq: Seq) {
-        self.seqs.push(self.bytes.len());
-        self.num(seq);
-    }
-
-    fn epoch(&mut self, epoch: u64) {
-        let below = self.bounds.iter().filter(|bound| **bound <= epoch).count();
-        self.num(below as u64);
-    }
-
-    fn stamp(&mut self, stamp: Stamp) {
-        self.seq(stamp.seq);
-        self.epoch(stamp.epoch);
-    }
-
-    fn ident(&mut self, ident: Ident) {
-        self.bytes.push(ident.as_bytes()[0]);
-    }
-
-    fn position(&mut self, position: Position) {
-        self.bytes.push(position.incarnation.0[0]);
-        self.seq(position.seq);
-    }
-
-    fn issued(&mut self, issued: Issued) {
-        self.position(issued.position);
-        self.seq(issued.previous);
     }
 
     fn disk(&mut self, disk: &Disk) {
@@ -153,6 +95,13 @@ impl Print {
         if let Some(frame) = disk.frame {
             self.num(u64::from(frame.value));
             self.position(frame.at);
+        }
+        self.moment(disk.roll.begun.map_or(self.past, |tick| moment(tick).max(self.past)));
+        for noted in disk.roll.noted.into_iter().flatten() {
+            self.moment(moment(noted.at).max(self.past));
+            if let Some(at) = noted.applied {
+                self.position(at);
+            }
         }
     }
 
@@ -174,6 +123,7 @@ impl Print {
             b.failovers,
             b.followers,
             b.lookups,
+            b.waits,
         ];
         self.bytes.extend(all);
     }
@@ -183,14 +133,6 @@ impl Print {
         self.seq(ticket.highest);
         self.epoch(ticket.epoch);
         self.flag(ticket.generation == node.state.generation);
-    }
-
-    fn bound(&mut self, node: &Node) {
-        self.bounds.clear();
-        self.bounds.push(node.state.epoch_floor);
-        self.bounds.extend(node.state.pending.iter().map(|(_, epoch)| epoch));
-        self.bounds.sort_unstable();
-        self.bounds.dedup();
     }
 
     fn node(&mut self, world: &World, k: usize) {

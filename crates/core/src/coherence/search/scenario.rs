@@ -54,6 +54,8 @@ pub(super) struct Budget {
     pub(super) followers: u8,
     /// Looks into L2, of both instances.
     pub(super) lookups: u8,
+    /// Invalidations that are waited for until they hold everywhere.
+    pub(super) waits: u8,
 }
 
 /// What can be wrong around the state machine.
@@ -70,6 +72,9 @@ pub(super) enum Flaw {
     FollowerUnchecked,
     StampWithoutTicket,
     NoStoreCheck,
+    RollAsksNobody,
+    RollNotesAhead,
+    RollForgetsItsAge,
 }
 
 /// What an instance invalidates when the origin has changed.

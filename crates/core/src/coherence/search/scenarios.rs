@@ -20,6 +20,7 @@ const NONE: Budget = Budget {
     failovers: 0,
     followers: 0,
     lookups: u8::MAX,
+    waits: 0,
 };
 
 /// One instance fills and invalidates, the other does everything else while the bus breaks.
@@ -269,6 +270,20 @@ pub(super) const FLUSHES_LATE: Scenario = Scenario {
     ..FLUSHES_FOR_OTHERS
 };
 
+/// An invalidation is waited for until it holds everywhere, while messages are lost.
+pub(super) const EVERYWHERE: Scenario = Scenario {
+    name: "everywhere",
+    budget: Budget { ticks: 2, writes: 1, others: 1, losses: 1, lookups: 1, waits: 1, ..NONE },
+    ..BUS
+};
+
+/// The same while the namespace is flushed, and with it the roll of who is there.
+pub(super) const ROLL_LOST: Scenario = Scenario {
+    name: "roll lost",
+    budget: Budget { ticks: 1, writes: 1, others: 1, flushes: 1, lookups: 1, waits: 1, ..NONE },
+    ..EVERYWHERE
+};
+
 /// Searches `scenario` and expects nothing.
 fn holds(scenario: &Scenario) {
     let large = std::env::var("FOREBAY_SEARCH").is_ok_and(|bounds| bounds == "large");
@@ -371,6 +386,13 @@ fn every_guarantee_holds_when_the_namespace_is_flushed_and_the_clock_set_back() 
 #[test]
 fn where_failovers_flush_nothing_that_was_lost_is_served() {
     for scenario in [FLUSHES, FLUSHES_FOR_OTHERS, FLUSHES_LATE] {
+        holds(&scenario);
+    }
+}
+
+#[test]
+fn what_was_waited_for_holds_everywhere() {
+    for scenario in [EVERYWHERE, ROLL_LOST] {
         holds(&scenario);
     }
 }

@@ -95,11 +95,35 @@ pub(super) struct Disk {
     /// It knows the pattern's shape.
     pub(super) shape: bool,
     pub(super) frame: Option<Frame>,
+    /// Who is there, where a scenario waits for them.
+    pub(super) roll: Roll,
+}
+
+/// The instances that have polled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Roll {
+    /// When it was begun, unless that is long ago.
+    pub(super) begun: Option<u8>,
+    pub(super) noted: [Option<Noted>; 2],
+}
+
+/// What an instance had applied at its last poll, and when that was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) applied: Option<Position>,
+    pub(super) at: u8,
 }
 
 impl Disk {
-    pub(super) const EMPTY: Self =
-        Self { life: 0, seq: 0, log: [None; IDENTS], floor: 0, shape: false, frame: None };
+    pub(super) const EMPTY: Self = Self {
+        life: 0,
+        seq: 0,
+        log: [None; IDENTS],
+        floor: 0,
+        shape: false,
+        frame: None,
+        roll: Roll { begun: None, noted: [None; 2] },
+    };
 
     pub(super) fn position(&self) -> Option<Position> {
         (self.life > 0).then(|| Position { incarnation: incarnation(self.life), seq: self.seq })
@@ -153,6 +177,10 @@ pub(super) struct Promise {
     pub(super) confirmed: bool,
     /// A failover has lost it, and nobody has issued it again.
     pub(super) lost: bool,
+    /// In which life of the log it was issued.
+    pub(super) life: u8,
+    /// Who has waited for it has been told that it holds everywhere.
+    pub(super) everywhere: bool,
 }
 
 pub(super) const ELSEWHERE: usize = 9;
@@ -299,6 +327,7 @@ impl World {
             assert_eq!(opened, Some(Action::Open));
             node.on_event(Event::Done(Reply::Opened(at)), 0);
             node.on_event(Event::Notice(Notice::Server(Some(server(scenario, scenario.budget)))), 0);
+            world.attend(k, scenario);
         }
         world.replica = world.l2;
         world
@@ -340,9 +369,39 @@ impl World {
         if self.l2.life == 0 {
             let life = 1 + scenario.budget.flushes - self.left.flushes;
             let seq = self.next_seq(0, scenario);
-            self.l2 = Disk { life, seq, ..Disk::EMPTY };
+            let new = life > 1 && scenario.flaw != Some(Flaw::RollForgetsItsAge);
+            let roll = Roll { begun: new.then_some(self.now), ..Disk::EMPTY.roll };
+            self.l2 = Disk { life, seq, roll, ..Disk::EMPTY };
         }
         Position { incarnation: incarnation(self.l2.life), seq: self.l2.seq }
+    }
+
+    /// [`L2::attend`](crate::l2::L2::attend).
+    pub(super) fn attend(&mut self, k: usize, scenario: &Scenario) -> Option<Position> {
+        let position = self.position()?;
+        if scenario.budget.waits > 0 && scenario.roles[k].driven {
+            let state = &self.nodes[k].state;
+            let seq = if scenario.flaw == Some(Flaw::RollNotesAhead) { position.seq } else { state.applied };
+            let applied = state.incarnation().map(|incarnation| Position { incarnation, seq });
+            self.l2.roll.noted[k] = Some(Noted { applied, at: self.now });
+        }
+        Some(position)
+    }
+
+    /// Whether who waits for the invalidation behind `promise` is told that it holds everywhere: by
+    /// [`L2::roll`](crate::l2::L2::roll), or since all leases of that time are over.
+    pub(super) fn holds_everywhere(&self, promise: &Promise, scenario: &Scenario) -> bool {
+        let over = |at: u8| at + scenario.lease <= self.now;
+        let reached = incarnation(promise.life);
+        let behind = |noted: &Noted| {
+            let there = noted.applied.is_some_and(|at| at.incarnation == reached && at.seq >= promise.seq);
+            !there && !over(noted.at) && scenario.flaw != Some(Flaw::RollAsksNobody)
+        };
+        let roll = &self.l2.roll;
+        // What was noted of another life of the log says nothing.
+        let asked = promise.life == self.l2.life && roll.noted.iter().flatten().any(behind);
+        let complete = self.l2.life > 0 && roll.begun.is_none_or(over) && !asked;
+        over(promise.since) || complete
     }
 
     /// [`L2::invalidate`](crate::l2::L2::invalidate).
@@ -428,7 +487,9 @@ impl World {
     pub(super) fn promise(&mut self, version: u8, by: usize, seq: Seq, confirmed: bool) {
         let lost = confirmed
             && self.failover.is_some_and(|(new, old)| new < seq && seq <= old && self.l2.fresh_seq() <= old);
-        self.promises[usize::from(version)] = Some(Promise { by, since: self.now, seq, confirmed, lost });
+        let (since, life) = (self.now, self.l2.life);
+        self.promises[usize::from(version)] =
+            Some(Promise { by, since, seq, confirmed, lost, life, everywhere: false });
     }
 
     /// The versions, as bits, whose promise satisfies `which`.
