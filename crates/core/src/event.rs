@@ -16,7 +16,7 @@
 //! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
 //! | `cache_evictions_total` | counter | `namespace` |
-//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`): a table was full |
+//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`, `collected`): a table was full |
 //! | `cache_breaker_open` | gauge | `namespace` |
 //! | `cache_strangers` | gauge | `namespace`: other configurations in it that this one does not go together with |
 //! | `cache_entries`, `cache_bytes` | gauge | `namespace` |

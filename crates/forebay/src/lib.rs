@@ -111,6 +111,7 @@ mod cached;
 mod variants;
 mod stored;
 mod route;
+mod room;
 mod hub;
 mod rules;
 mod axum;
