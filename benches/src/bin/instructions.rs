@@ -6,14 +6,14 @@
 //! ```
 //!
 //! The parts that can be counted are `hit`, `router`, `bypass`, `bypass-options`, `bypass-get`, `miss`, `l2`, whose first row
-//! is not `bare` but fred's GET, and `policy`. Two runs differ by less than one in a hundred; what remains are the random
+//! is not `bare` but fred's GET, `policy`, and `invalidated`, a hit after invalidations of something else. Two runs differ by less than one in a hundred; what remains are the random
 //! seeds of hash maps.
 
 use std::process::ExitCode;
 
 use benches::arguments::Arguments;
 use benches::callgrind::{self, Counts};
-use benches::suites::{Exchange, Options, judgements};
+use benches::suites::{CASES, Exchange, Invalidated, Options, judgements};
 use benches::table::{Table, grouped};
 
 fn main() -> ExitCode {
@@ -39,6 +39,10 @@ fn parent(arguments: &Arguments) -> Result<(), String> {
     for name in names {
         if name == POLICY {
             println!("{}", policy(&arguments.options)?);
+            continue;
+        }
+        if name == INVALIDATED {
+            println!("{}", invalidated()?);
             continue;
         }
         let suite = Exchange::named(name).ok_or_else(|| format!("{name} cannot be counted"))?;
@@ -83,6 +87,21 @@ fn policy(options: &Options) -> Result<Table, String> {
     Ok(table)
 }
 
+fn invalidated() -> Result<Table, String> {
+    let title = "invalidated: instructions and allocations a hit, by what was invalidated before";
+    let mut table = Table::new(title, &["", "instructions", "in the allocator", "allocations"]);
+    for (name, ..) in CASES {
+        let counts = count(INVALIDATED, name)?;
+        table.row(vec![
+            name.to_owned(),
+            grouped(counts.instructions),
+            grouped(counts.in_allocator),
+            format!("{:.1}", counts.allocations),
+        ]);
+    }
+    Ok(table)
+}
+
 fn count(suite: &str, subject: &str) -> Result<Counts, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program has no path: {error}"))?;
     callgrind::count(&program, &[CHILD, suite, subject], OPS)
@@ -98,6 +117,11 @@ fn child(arguments: &[String]) -> Result<(), String> {
         callgrind::measured(|times| judgement.repeat(times), ops);
         return Ok(());
     }
+    if suite == INVALIDATED {
+        let mut prepared = Invalidated::named(subject, ops).ok_or("no such case")?;
+        callgrind::measured(|times| prepared.hit(times), ops);
+        return Ok(());
+    }
     let suite = Exchange::named(suite).ok_or("no such suite")?;
     let options = Options { only: vec![subject.clone()], ..Options::default() };
     let mut all = suite.prepare(&options)?;
@@ -108,6 +132,7 @@ fn child(arguments: &[String]) -> Result<(), String> {
 }
 
 const POLICY: &str = "policy";
+const INVALIDATED: &str = "invalidated";
 const CHILD: &str = "--under-valgrind";
 const WARM: u32 = 200;
 const OPS: u32 = 400;

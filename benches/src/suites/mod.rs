@@ -6,6 +6,7 @@ mod cores;
 mod e2e;
 mod exchange;
 mod invalidate;
+mod invalidated;
 mod l2;
 mod policy;
 mod stampede;
@@ -14,6 +15,7 @@ mod tools;
 use crate::runner::Plan;
 
 pub use exchange::{Exchange, Prepared};
+pub use invalidated::{CASES, Invalidated};
 pub use policy::{Judgement, judgements};
 
 /// What is measured, how long, and which rows.

@@ -65,6 +65,10 @@ pub(crate) struct Serve {
     /// How long an operation of Redis may take; at most a quarter of --lease [default: 100ms]
     #[arg(long, env = "FOREBAY_REDIS_TIMEOUT", value_name = "TIME", hide_env_values = true)]
     redis_timeout: Option<String>,
+    /// Over how many logs entries are spread, which may lie on different nodes of a cluster: a power of two up to 256, the same for all
+    /// instances [default: 16 for a cluster, else 1]
+    #[arg(long, env = "FOREBAY_REDIS_SHARDS", value_name = "NUMBER", hide_env_values = true)]
+    redis_shards: Option<String>,
     /// Instances with the same namespace on the same Redis share entries and invalidations [default: default]
     ///
     /// Give each service its own: 1 to 64 characters out of a-z, 0-9, `_`, `.` and `-`.
@@ -104,6 +108,18 @@ pub(crate) struct Serve {
     /// How long a 404 or 410 is fresh that does not say it itself; at most 1m [default: it is not stored]
     #[arg(long, env = "FOREBAY_NEGATIVE_TTL", value_name = "TIME", hide_env_values = true)]
     negative_ttl: Option<String>,
+    /// When another Redis takes over and may lack the last invalidations: reissue (who has heard of them sends them again) or flush
+    /// (everything is fetched anew) [default: reissue]
+    #[arg(long, env = "FOREBAY_FAILOVER", value_name = "CHOICE", hide_env_values = true)]
+    failover: Option<String>,
+    /// How many replicas of Redis must have an invalidation before it is confirmed, within 100ms [default: 0]
+    #[arg(long, env = "FOREBAY_WAIT_REPLICAS", value_name = "NUMBER", hide_env_values = true)]
+    wait_replicas: Option<String>,
+    /// Other configurations in the namespace that hear of invalidations as well, while a deployment rolls; each names the other [default: none]
+    ///
+    /// What a configuration is called, GET /stats and the log say: 1a2b3c4d, or 1a2b3c4d/16 with 16 shards.
+    #[arg(long, env = "FOREBAY_COMPAT", value_name = "NAME,..", hide_env_values = true)]
+    compat: Option<String>,
     /// A response that sets a cookie: refuse (is not stored), strip (is stored without it), store (everybody gets it) [default: refuse]
     #[arg(long, env = "FOREBAY_SET_COOKIE", value_name = "CHOICE", hide_env_values = true)]
     set_cookie: Option<String>,

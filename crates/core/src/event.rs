@@ -16,8 +16,9 @@
 //! | `cache_fallbacks_total` | counter | `namespace` |
 //! | `cache_invalidations_total` | counter | `namespace`, `result` |
 //! | `cache_evictions_total` | counter | `namespace` |
-//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`): a table was full |
+//! | `cache_limits_total` | counter | `namespace`, `limit` (`flights`, `followers`, `routes`, `collected`): a table was full |
 //! | `cache_breaker_open` | gauge | `namespace` |
+//! | `cache_strangers` | gauge | `namespace`: other configurations in it that this one does not go together with |
 //! | `cache_entries`, `cache_bytes` | gauge | `namespace` |
 //! | `cache_operation_latency_seconds` | histogram | `namespace`, `op` |
 //!
@@ -36,7 +37,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
-use crate::l2::{L2Error, Refusal};
+use crate::l2::{Admission, Census, L2Error, Refusal};
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,6 +208,8 @@ pub enum Event {
     BreakerOpened,
     /// L2 answered a probe and is used again.
     BreakerClosed,
+    /// Other configurations than before are in the namespace, or what this instance may do there has changed.
+    Census(Arc<Census>),
     /// What L1 holds, now.
     Holds {
         /// Entries.
@@ -341,6 +344,7 @@ impl Recorder {
                 tracing::info!(namespace = %n.namespace, "L2 answers again");
                 n.gauge("breaker_open").set(0.0);
             }
+            Event::Census(census) => self.census(census),
             Event::Holds { entries, bytes } => {
                 let gauges = self.holds.get_or_init(|| [n.gauge("entries"), n.gauge("bytes")]);
                 gauges[0].set(*entries as f64);
@@ -351,6 +355,28 @@ impl Recorder {
 }
 
 impl Recorder {
+    fn census(&self, census: &Census) {
+        self.names.gauge("strangers").set(census.strangers.len() as f64);
+        let (namespace, own) = (&self.names.namespace, &census.own);
+        let strangers = census.strangers.join(", ");
+        match census.admission {
+            Admission::Refused => tracing::error!(
+                %namespace, own, strangers,
+                "L2 is off: instances with another configuration were in this namespace first. Nothing is shared with them, \
+                 invalidations go neither way, and nothing is served from L1; give all instances the same secret, version and shards, or this one a namespace of its own"
+            ),
+            Admission::Admitted if !strangers.is_empty() => tracing::error!(
+                %namespace, own, strangers,
+                "instances with another configuration want to use this namespace and are refused: their L2 is off, and \
+                 invalidations go neither way"
+            ),
+            Admission::Admitted => {
+                tracing::info!(%namespace, own, "no other configuration is in this namespace")
+            }
+            Admission::Pending => {}
+        }
+    }
+
     fn stored(&self, result: &'static str) {
         self.stores.increment(result, || self.names.counter("stores_total", [("result", result.into())]));
     }

@@ -9,7 +9,7 @@ use crate::event::{Event, Names, Recorder};
 use crate::flight;
 use crate::frame::Shape;
 use crate::key::{Key, Secrets};
-use crate::l2::{Issued, L2, L2Error, Position, Shards};
+use crate::l2::{Census, Issued, L2, L2Error, Position, Shards};
 use crate::shard::{Proof, Shard};
 use crate::tag::{Ident, TargetError, Targets};
 use crate::time::{Clock, Moment, Random, random_id};
@@ -149,6 +149,12 @@ impl Instance {
     #[must_use]
     pub fn bookkeeping(&self) -> Bookkeeping {
         self.shards.iter().map(|shard| shard.coherence.bookkeeping()).sum()
+    }
+
+    /// Which configurations L2 has found in the namespace, where it counts them.
+    #[must_use]
+    pub fn census(&self) -> Option<Arc<Census>> {
+        self.shards[0].remote.as_ref()?.l2.census()
     }
 
     /// How the instance stands to L2: as the shard does that it knows least of.

@@ -310,6 +310,31 @@ pub enum Roll {
     Unknown,
 }
 
+/// Which configurations an L2 has found in its namespace: instances of one share everything, those of others stand apart. What makes
+/// up a configuration is L2's own affair: its wire version, a secret, how many shards there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// What this instance's configuration is called.
+    pub own: String,
+    /// Whether it takes part.
+    pub admission: Admission,
+    /// Others in the namespace that this one does not go together with.
+    pub strangers: Vec<String>,
+}
+
+/// Whether an instance takes part in its namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Admission {
+    /// It has not been told yet.
+    Pending,
+    /// It does.
+    Admitted,
+    /// It does not: others that it does not go together with were there first. Every operation fails with
+    /// [`L2Error::Refused`] until they have gone, and the instance serves nothing from L1, for it does not hear what they invalidate.
+    Refused,
+}
+
 /// The bus, as one instance hears it. Bounded: an L2 that finds it full drops messages and sends [`Notice::Lagged`].
 pub type Notices = tokio::sync::mpsc::Receiver<Notice>;
 
@@ -368,6 +393,11 @@ pub trait L2: Send + Sync + 'static {
     fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
         let _ = (upto, caller);
         Box::pin(async { Ok(Roll::Unknown) })
+    }
+
+    /// Which configurations there are in the namespace, as far as is known by now. Asks nobody. `None`: this L2 does not count them.
+    fn census(&self) -> Option<Arc<Census>> {
+        None
     }
 
     /// Starts the subscription. It renews itself until the receiver is dropped; each loss and renewal is a notice.
@@ -451,6 +481,10 @@ pub enum L2Error {
     Protocol(String),
     /// The server has it, and so many replicas, which is too few.
     Unreplicated(u64),
+    /// This instance's log has it, and that of another configuration, which was to have it as well, has not.
+    Untold(String),
+    /// Instances of these other configurations were in the namespace first: see [`Admission::Refused`].
+    Refused(String),
 }
 
 impl L2Error {
@@ -462,6 +496,8 @@ impl L2Error {
             Self::Unavailable(_) => "unavailable",
             Self::Protocol(_) => "protocol",
             Self::Unreplicated(_) => "unreplicated",
+            Self::Untold(_) => "untold",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -473,6 +509,11 @@ impl fmt::Display for L2Error {
             Self::Unavailable(why) => write!(f, "L2 cannot be reached: {why}"),
             Self::Protocol(why) => write!(f, "L2 gave no valid answer: {why}"),
             Self::Unreplicated(replicas) => write!(f, "only {replicas} replicas of L2 have it"),
+            Self::Untold(why) => write!(f, "a compatible configuration's log does not have it: {why}"),
+            Self::Refused(others) => write!(
+                f,
+                "instances with another configuration ({others}) were in the namespace first: nothing is shared with them"
+            ),
         }
     }
 }

@@ -198,7 +198,7 @@ impl Remote {
         match &result {
             Ok(_) => self.breaker.succeeded(),
             // It has answered, and does everything else.
-            Err(error @ L2Error::Unreplicated(_)) => {
+            Err(error @ (L2Error::Unreplicated(_) | L2Error::Untold(_))) => {
                 self.breaker.succeeded();
                 recorder.observe(&Event::Failed(op, error.clone()));
             }

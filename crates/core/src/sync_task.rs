@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::breaker::{Breaker, Permit, Transition};
 use crate::coherence::{Action, Coherence, Event, Reply};
 use crate::event::{self, Op, Recorder};
-use crate::l2::{L2, L2Error, Link, Notice, Notices, Presence};
+use crate::l2::{Census, L2, L2Error, Link, Notice, Notices, Presence};
 use crate::time::{Clock, Moment};
 use crate::waiters::Waiters;
 
@@ -54,16 +54,26 @@ impl SyncTask {
     /// Runs until it is aborted by its owner.
     pub(crate) async fn run(self) {
         let mut notices = self.l2.subscribe();
-        let mut reached = None;
+        let (mut reached, mut census) = (None, None);
         loop {
             let Some(action) = self.coherence.next_action(self.clock.now()) else {
                 self.wait(&mut notices).await;
                 continue;
             };
             let outcome = self.carry_out(action, &mut notices).await;
+            self.look_around(&mut census);
             if reached.replace(outcome.is_ok()) != Some(outcome.is_ok()) {
                 self.tell(&outcome);
             }
+        }
+    }
+
+    /// Tells of other configurations in the namespace when that changes. One shard does it for all.
+    fn look_around(&self, known: &mut Option<Arc<Census>>) {
+        let census = if self.shard == 0 { self.l2.census() } else { None };
+        if let Some(census) = census.filter(|census| known.as_ref() != Some(census)) {
+            self.recorder.observe(&event::Event::Census(Arc::clone(&census)));
+            *known = Some(census);
         }
     }
 
@@ -88,7 +98,8 @@ impl SyncTask {
                         Ok(reply) => (reply, Ok(())),
                         Err(error) => {
                             self.recorder.observe(&event::Event::Failed(Op::Sync, error.clone()));
-                            (Reply::Failed, Err(error))
+                            let refused = matches!(error, L2Error::Refused(_));
+                            (if refused { Reply::Refused } else { Reply::Failed }, Err(error))
                         }
                     };
                     self.coherence.on_event(Event::Done(reply), self.clock.now());

@@ -9,7 +9,7 @@ use forebay_core::compress::Compression;
 use forebay_core::event::{Event, Names};
 use forebay_core::instance::{Instance, Settings};
 use forebay_core::l1::L1Settings;
-use forebay_core::l2::{L2, MAX_TERM, Shards};
+use forebay_core::l2::{Census, L2, MAX_TERM, Shards};
 use forebay_core::seek::FillLease;
 use forebay_core::tag::Targets;
 use forebay_core::tiers::Tiers;
@@ -265,6 +265,29 @@ impl Cache {
     #[must_use]
     pub fn bookkeeping(&self) -> Bookkeeping {
         self.hub.tiers.instance().bookkeeping()
+    }
+
+    /// Which configurations there are in the namespace; `None` without Redis.
+    ///
+    /// Instances with another secret, another number of shards, or of a version that stores otherwise, share nothing with these. Whoever comes
+    /// second is refused until the others have gone: its Redis is off, and since it cannot hear what they invalidate it asks the origin.
+    /// [`Redis::compat_namespaces`](crate::Redis::compat_namespaces) lets two versions go together.
+    ///
+    /// ```
+    /// use forebay::{Admission, Cache};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let cache = Cache::builder("shop").build().await?;
+    /// if cache.census().is_some_and(|census| census.admission == Admission::Refused) {
+    ///     eprintln!("this instance has another configuration than the others");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn census(&self) -> Option<Arc<Census>> {
+        self.hub.tiers.instance().census()
     }
 
     /// Whether this instance knows what has been invalidated elsewhere.

@@ -13,6 +13,7 @@ use forebay_policy::profile::Policy;
 use forebay_policy::status::CacheName;
 
 use crate::limits::Limits;
+use crate::room::Room;
 use crate::route::{Mode, Route, RouteOptions};
 use crate::stored::Kept;
 use crate::upkeep::Upkeep;
@@ -68,6 +69,8 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     /// The most bytes of a body that are collected to be stored.
     pub(crate) max_body: usize,
+    /// Of which all that are being collected together have so much.
+    pub(crate) room: Arc<Room>,
     pub(crate) plain: Arc<Route>,
     pub(crate) tokens: Tokens,
     /// Routes learned from inner layers, by their matched path.
@@ -100,6 +103,7 @@ impl Hub {
             policy,
             limits: bounds.limits,
             max_body: bounds.max_body,
+            room: Room::new(bounds.limits.collected, &names),
             plain: Arc::new(plain),
             tokens: Tokens::Ignored,
             learned: RwLock::default(),

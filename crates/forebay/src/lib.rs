@@ -111,6 +111,7 @@ mod cached;
 mod variants;
 mod stored;
 mod route;
+mod room;
 mod hub;
 mod rules;
 mod axum;
@@ -126,7 +127,7 @@ pub use forebay_core::compress::Compression;
 pub use forebay_core::hold::{Hold, Released};
 pub use forebay_core::instance::Receipt;
 pub use forebay_core::l1::{Eviction, L1Settings as L1};
-pub use forebay_core::l2::{L2, L2Error, Shards};
+pub use forebay_core::l2::{Admission, Census, L2, L2Error, Shards};
 pub use forebay_core::tag::{
     All, Event, Key, Path, Pattern, Prefix, Soft, Tag, Target, TargetError, Targets,
 };

@@ -33,6 +33,7 @@ pub struct Limits {
     pending: usize,
     audited: usize,
     frame: usize,
+    pub(crate) collected: usize,
 }
 
 impl Limits {
@@ -94,6 +95,18 @@ impl Limits {
         self
     }
 
+    /// What all bodies together may take that are on their way into the cache or wait for a slow client behind it, in bytes. Beyond it
+    /// a response passes through and is not stored. Default 256 MiB.
+    ///
+    /// ```
+    /// let limits = forebay::Limits::default().max_collected(64 << 20); // in a container with little memory
+    /// # drop(limits);
+    /// ```
+    pub const fn max_collected(mut self, bytes: usize) -> Self {
+        self.collected = bytes;
+        self
+    }
+
     /// Checks the limits and puts those into force that the tiers keep.
     pub(crate) fn apply(&self, settings: &mut Settings) -> Result<(), BuildError> {
         let million = "1 to 10000000 is accepted";
@@ -106,6 +119,7 @@ impl Limits {
         check("limits.max_pending", self.pending, 1, 10_000_000, million)?;
         check("limits.max_audited", self.audited, 1, 10_000_000, million)?;
         check("limits.max_frame", self.frame, 1 << 10, 256 << 20, "1024 to 268435456 bytes is accepted")?;
+        check("limits.max_collected", self.collected, 1 << 16, 1 << 40, "64 KiB to 1 TiB is accepted")?;
         settings.flights.flights = self.flights;
         settings.flights.followers = self.followers;
         settings.coherence.max_idents = self.idents;
@@ -128,6 +142,7 @@ impl Default for Limits {
             pending: 10_000,
             audited: 65_536,
             frame: 8 << 20,
+            collected: 256 << 20,
         }
     }
 }

@@ -92,7 +92,8 @@ impl Upkeep {
     /// A handler that takes longer than this is answered for by what is stale, where `stale_if_error` or what stands in for it
     /// permits that. The call goes on, one at a time, and what comes of it is stored. Cache-Status says `detail=origin-slow`.
     ///
-    /// At most ten minutes, and less than `hard_timeout`. It counts until the head of the answer.
+    /// At most ten minutes, and less than `hard_timeout`. It counts until the head of the answer, and from when the request began to
+    /// wait, for another instance or for the handler.
     pub fn soft_timeout(mut self, timeout: impl IntoDuration) -> Self {
         self.soft_timeout = self.timeout("soft_timeout", timeout);
         self
@@ -101,8 +102,8 @@ impl Upkeep {
     /// No request waits for its answer longer than this: it gets what is stale where that is permitted, else a 504 with
     /// `detail=origin-timeout`. The call goes on for as long as any fill may, and what comes of it is stored.
     ///
-    /// At most ten minutes. It counts until the head of the answer; for a request that waits for another's answer, from when
-    /// it began to wait, in place of the cache's `flight_wait`. Requests that may change something are not timed.
+    /// At most ten minutes. It counts until the head of the answer, and from when the request began to wait; for another's answer it
+    /// waits so long in place of the cache's `flight_wait`. Requests that may change something are not timed.
     pub fn hard_timeout(mut self, timeout: impl IntoDuration) -> Self {
         self.hard_timeout = self.timeout("hard_timeout", timeout);
         self

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use forebay_core::l2::MAX_SHARDS;
 
+use crate::digest::Digest;
 use crate::login::{Login, Password};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -47,6 +48,7 @@ pub struct Redis {
     pub(crate) max_value: usize,
     pub(crate) shards: Option<usize>,
     pub(crate) wait: Option<Wait>,
+    pub(crate) compat: Vec<String>,
 }
 
 /// How many replicas are to have an invalidation, and how long that is waited for.
@@ -105,6 +107,7 @@ impl Redis {
             max_value: 8 << 20,
             shards: None,
             wait: None,
+            compat: Vec::new(),
         })
     }
 
@@ -237,6 +240,51 @@ impl Redis {
         self
     }
 
+    /// Other configurations whose instances go together with these in one namespace while a deployment rolls from one to the other:
+    /// every invalidation is issued in their log as well, and is confirmed when both have it. Entries are not shared. Up to four.
+    ///
+    /// A configuration is called by 8 hex digits, and by the number of its shards unless that is one: `1a2b3c4d`, `1a2b3c4d/16`.
+    /// `Cache::census`, `GET /stats` of `forebay serve` and the log say what one's own is called. It is another one for another wire
+    /// version of this crate and another number of [`shards`](Self::shards). It is for another secret, too; such instances cannot go
+    /// together.
+    ///
+    /// Each has to name the other: those that run already, to begin with; instances that come without being named are refused.
+    ///
+    /// ```
+    /// use forebay_redis::Redis;
+    ///
+    /// let redis = Redis::url("redis://localhost")?.compat_namespaces(["1a2b3c4d", "5e6f7a8b/16"]);
+    /// redis.check()?;
+    ///
+    /// let error = redis.compat_namespaces(["shop"]).check().unwrap_err().to_string();
+    /// assert_eq!(error, "redis compat_namespaces \"shop\": 8 hex digits, as in 1a2b3c4d or 1a2b3c4d/16, is accepted");
+    /// # Ok::<(), forebay_redis::ConfigError>(())
+    /// ```
+    pub fn compat_namespaces<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.compat = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The configurations that go together with `own`.
+    pub(crate) fn compat_with(&self, own: Option<&Digest>) -> Result<Vec<Digest>, ConfigError> {
+        let refused = |name: &str, accepted: &str| Err(ConfigError::new("compat_namespaces", name, accepted));
+        if self.compat.len() > MAX_COMPAT {
+            return refused(&self.compat.len().to_string(), "at most 4 of them");
+        }
+        let mut read: Vec<Digest> = Vec::with_capacity(self.compat.len());
+        for name in &self.compat {
+            match Digest::parse(name) {
+                None => return refused(&format!("{name:?}"), "8 hex digits, as in 1a2b3c4d or 1a2b3c4d/16,"),
+                Some(digest) if read.contains(&digest) => return refused(name, "each of them once"),
+                Some(digest) if Some(&digest) == own => {
+                    return refused(name, "another one than this instance's own");
+                }
+                Some(digest) => read.push(digest),
+            }
+        }
+        Ok(read)
+    }
+
     pub(crate) fn shard_count(&self) -> usize {
         let usual = if matches!(self.target, Target::Cluster(_)) { CLUSTER_SHARDS } else { 1 };
         self.shards.unwrap_or(usual)
@@ -263,6 +311,7 @@ impl Redis {
             in_range("wait replicas", wait.replicas, 1..=16)?;
             in_range("wait timeout", wait.timeout, ms(1)..=secs(10))?;
         }
+        self.compat_with(None)?;
         let logins = [("password_file", &self.login), ("sentinel_password_file", &self.sentinel_login)];
         for (setting, login) in logins {
             if let (Some(path), Err(error)) = (login.file(), login.read()) {
@@ -331,6 +380,7 @@ impl fmt::Debug for Redis {
             .field("max_value", &self.max_value)
             .field("shards", &self.shard_count())
             .field("wait", &self.wait)
+            .field("compat_namespaces", &self.compat)
             .finish_non_exhaustive()
     }
 }
@@ -375,6 +425,8 @@ fn in_range<T: PartialOrd + fmt::Debug>(
     Err(ConfigError::new(setting, format!("{value:?}"), accepted))
 }
 
+/// The most configurations that one goes together with.
+const MAX_COMPAT: usize = 4;
 /// How many shards a cluster has unless told otherwise.
 const CLUSTER_SHARDS: usize = 16;
 
@@ -458,6 +510,12 @@ mod tests {
             (redis().max_value(0), "max_value"),
             (redis().wait(0, ms(10)), "wait replicas"),
             (redis().wait(1, Duration::ZERO), "wait timeout"),
+            (redis().compat_namespaces([""]), "compat_namespaces"),
+            (redis().compat_namespaces(["deadbeef", "deadbeef"]), "compat_namespaces"),
+            (
+                redis().compat_namespaces(["00000001", "00000002", "00000003", "00000004", "00000005"]),
+                "compat_namespaces",
+            ),
             (redis().max_value(usize::MAX), "max_value"),
         ] {
             let error = redis.check().unwrap_err();

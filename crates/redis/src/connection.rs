@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::{Plan, Wire, unavailable};
 use crate::cluster::Cluster;
 use crate::config::{ConfigError, Redis};
+use crate::gate::Gate;
 use crate::home::{Home, RunId};
 use crate::schema;
 use crate::sentinel::Sentinels;
@@ -33,6 +34,7 @@ pub(crate) struct Route {
     sentinels: Option<Sentinels>,
     seat: Option<Seat>,
     home: Home,
+    gate: Gate,
     /// How long a write waits for replicas.
     wait: Duration,
 }
@@ -68,7 +70,7 @@ impl Seat {
 }
 
 impl Route {
-    pub(crate) fn of(redis: &Redis, seat: Option<Seat>) -> Result<Self, ConfigError> {
+    pub(crate) fn of(redis: &Redis, seat: Option<Seat>, gate: Gate) -> Result<Self, ConfigError> {
         let plan = Plan::of(redis)?;
         let sentinels = match &redis.target {
             Target::Sentinels { sentinels, service } => {
@@ -77,7 +79,7 @@ impl Route {
             Target::Server(_) | Target::Socket(_) | Target::Cluster(_) => None,
         };
         let wait = redis.wait.map_or(Duration::ZERO, |wait| wait.timeout);
-        Ok(Self { plan, target: redis.target.clone(), sentinels, seat, home: Home::default(), wait })
+        Ok(Self { plan, target: redis.target.clone(), sentinels, seat, home: Home::default(), gate, wait })
     }
 
     /// Notes that a server has said it is not the one to ask.
@@ -129,6 +131,7 @@ impl Route {
 pub(crate) struct Slot {
     current: Arc<watch::Sender<Option<Result<Tenant, L2Error>>>>,
     home: Home,
+    gate: Gate,
 }
 
 /// A client, and which server it is connected to.
@@ -136,11 +139,18 @@ type Tenant = (Client, Option<RunId>);
 
 impl Slot {
     pub(crate) fn new(route: &Route) -> Self {
-        Self { current: Arc::new(watch::Sender::new(None)), home: route.home.clone() }
+        let current = Arc::new(watch::Sender::new(None));
+        Self { current, home: route.home.clone(), gate: route.gate.clone() }
     }
 
     /// The client, or at once why there is none.
     pub(crate) fn client(&self) -> Result<Client, L2Error> {
+        let client = self.connected()?;
+        self.gate.check().map(|()| client)
+    }
+
+    /// The client, whether or not this instance is admitted.
+    fn connected(&self) -> Result<Client, L2Error> {
         match &*self.current.borrow() {
             Some(Ok((_, server))) if self.home.is_elsewhere(*server) => Err(moved()),
             Some(Ok((client, _))) => Ok(client.clone()),
@@ -149,10 +159,24 @@ impl Slot {
         }
     }
 
-    /// The client, or why there is none, once the first connection has been tried.
+    /// The client, or why there is none, once the first connection has been tried, and over it whether this instance is admitted.
     pub(crate) async fn tried(&self) -> Result<Client, L2Error> {
         drop(self.current.subscribe().wait_for(Option::is_some).await);
+        self.connected()?;
+        self.gate.tried().await;
         self.client()
+    }
+
+    /// The client, whether or not this instance is admitted, as soon as there is one.
+    pub(crate) async fn there(&self) -> Client {
+        loop {
+            let mut changes = self.current.subscribe();
+            match self.connected() {
+                Ok(client) => return client,
+                // The sender is in `self`: this cannot fail.
+                Err(_) => drop(changes.changed().await),
+            }
+        }
     }
 
     /// Lets operations use the connection until the guard is dropped.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use forebay_core::entry::Seq;
-use forebay_core::key::{Key, Secrets};
+use forebay_core::key::Key;
 use forebay_core::l2::{
-    Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_HOLD, MAX_TERM, Notices, Page,
-    Position, Presence, Refusal, Roll, Scores, Shards, Store, Stored, Tend, Tenure, Token,
+    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_HOLD, MAX_TERM, Notices,
+    Page, Position, Presence, Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
@@ -24,92 +24,13 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, Timeout, timeout};
 
-use crate::client::{Plan, failed, is_redirection};
-use crate::cluster::Cluster;
-use crate::config::{ConfigError, Redis, Wait};
-use crate::connection::{self, Dialer, Role, Route, Seat, Slot};
-use crate::schema::{self, Bus, Part, Schema};
+use crate::client::{failed, is_redirection};
+use crate::config::{Redis, Wait};
+use crate::connection::{self, Dialer, Role, Route, Slot};
+use crate::gate::Gate;
+use crate::schema::{self, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
-use crate::url::Target;
-
-impl Redis {
-    /// Begins to connect, in the background, and returns the L2 at once: a Redis that cannot be reached is no error.
-    ///
-    /// Instances share entries where they agree on `namespace` and `secrets`. The namespace becomes a part of all
-    /// names in Redis; it is to have letters, digits, `_`, `.` and `-` only.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] as from [`check`](Redis::check).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
-    pub fn connect(&self, namespace: &str, secrets: &Secrets) -> Result<RedisL2, ConfigError> {
-        self.check()?;
-        self.connect_shard(namespace, secrets, Part { shard: 0, of: 1 }, self.cluster()?.as_ref())
-    }
-
-    /// The same with as many [`shards`](Redis::shards) as are configured: what an instance is started over.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] as from [`check`](Redis::check).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
-    pub fn connect_shards(&self, namespace: &str, secrets: &Secrets) -> Result<Shards, ConfigError> {
-        self.check()?;
-        let (of, cluster) = (self.shard_count(), self.cluster()?);
-        let shard = |shard| {
-            let l2 = self.connect_shard(namespace, secrets, Part { shard, of }, cluster.as_ref())?;
-            Ok(Arc::new(l2) as Arc<dyn L2>)
-        };
-        let shards = (0..of).map(shard).collect::<Result<_, ConfigError>>()?;
-        Ok(Shards::new(shards).expect("`check` has refused every other number"))
-    }
-
-    fn cluster(&self) -> Result<Option<Arc<Cluster>>, ConfigError> {
-        let Target::Cluster(seeds) = &self.target else { return Ok(None) };
-        Ok(Some(Arc::new(Cluster::new(seeds, Plan::of(self)?))))
-    }
-
-    fn connect_shard(
-        &self,
-        namespace: &str,
-        secrets: &Secrets,
-        part: Part,
-        cluster: Option<&Arc<Cluster>>,
-    ) -> Result<RedisL2, ConfigError> {
-        let bus = if cluster.is_some() { Bus::Sharded } else { Bus::Whole };
-        let schema = Schema::new(namespace, secrets, part, bus);
-        let seat = cluster.map(|cluster| Seat::new(cluster, schema.slot()));
-        let route = Arc::new(Route::of(self, seat)?);
-        let (reads, writes) = (Slot::new(&route), Slot::new(&route));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
-        tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
-        // What waits for replicas keeps everything behind it on its connection waiting.
-        let confirmed = self.wait.map(|wait| (Slot::new(&route), wait));
-        if let Some((slot, _)) = &confirmed {
-            tasks.spawn(connection::keep(Dialer::new(&route, Role::Confirmed), slot.clone()));
-        }
-        Ok(RedisL2 {
-            redis: self.clone(),
-            schema,
-            reads,
-            writes,
-            bus: Slot::new(&route),
-            confirmed,
-            route,
-            issuer: Bytes::copy_from_slice(&random_id()),
-            heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
-            tasks: Mutex::new(tasks),
-        })
-    }
-}
 
 /// Redis as L2. Made by [`Redis::connect`]; dropping it closes its connections.
 ///
@@ -120,6 +41,9 @@ pub struct RedisL2 {
     redis: Redis,
     route: Arc<Route>,
     schema: Schema,
+    /// Logs of other configurations that each invalidation goes to as well.
+    neighbours: Vec<RedisL2>,
+    gate: Gate,
     reads: Slot,
     writes: Slot,
     bus: Slot,
@@ -129,6 +53,68 @@ pub struct RedisL2 {
     heartbeat: Mutex<Heartbeat>,
     /// Aborted when dropped.
     tasks: Mutex<JoinSet<()>>,
+}
+
+impl RedisL2 {
+    /// Over these connections, which `tasks` keep.
+    pub(crate) fn new(redis: &Redis, schema: Schema, route: Arc<Route>, gate: Gate) -> Self {
+        let (reads, writes) = (Slot::new(&route), Slot::new(&route));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Reads), reads.clone()));
+        tasks.spawn(connection::keep(Dialer::new(&route, Role::Writes), writes.clone()));
+        // What waits for replicas keeps everything behind it on its connection waiting.
+        let confirmed = redis.wait.map(|wait| (Slot::new(&route), wait));
+        if let Some((slot, _)) = &confirmed {
+            tasks.spawn(connection::keep(Dialer::new(&route, Role::Confirmed), slot.clone()));
+        }
+        Self {
+            redis: redis.clone(),
+            schema,
+            neighbours: Vec::new(),
+            gate,
+            reads,
+            writes,
+            bus: Slot::new(&route),
+            confirmed,
+            route,
+            issuer: Bytes::copy_from_slice(&random_id()),
+            heartbeat: Mutex::new(Heartbeat::new(TICK + TICK_SPREAD.mul_f64(connection::jitter()))),
+            tasks: Mutex::new(tasks),
+        }
+    }
+
+    /// Another log on the same server, over the same connections.
+    pub(crate) fn beside(&self, schema: Schema) -> Self {
+        Self {
+            redis: self.redis.clone(),
+            schema,
+            neighbours: Vec::new(),
+            gate: self.gate.clone(),
+            reads: self.reads.clone(),
+            writes: self.writes.clone(),
+            bus: self.bus.clone(),
+            confirmed: self.confirmed.clone(),
+            route: Arc::clone(&self.route),
+            issuer: self.issuer.clone(),
+            heartbeat: Mutex::new(Heartbeat::new(TICK)),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Has every invalidation go to this log as well.
+    pub(crate) fn add_neighbour(&mut self, neighbour: Self) {
+        self.neighbours.push(neighbour);
+    }
+
+    /// The route, and the connection for writes.
+    pub(crate) fn writing(&self) -> (Arc<Route>, Slot) {
+        (Arc::clone(&self.route), self.writes.clone())
+    }
+
+    /// Runs for as long as this lives.
+    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks().spawn(task);
+    }
 }
 
 impl L2 for RedisL2 {
@@ -154,26 +140,21 @@ impl L2 for RedisL2 {
 
     fn invalidate<'a>(&'a self, idents: &'a [Ident], at_least: Seq) -> L2Future<'a, Issued> {
         Box::pin(async move {
-            // A message holds so many and no more. With several, the last one's `previous` shows the caller a gap,
-            // which it closes from the log.
-            let (last, earlier) = match idents.len().div_ceil(schema::MAX_MESSAGE_IDENTS) {
-                0 | 1 => (idents, &[][..]),
-                chunks => {
-                    let (earlier, last) = idents.split_at((chunks - 1) * schema::MAX_MESSAGE_IDENTS);
-                    (last, earlier)
-                }
-            };
-            let mut highest = 0;
-            for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
-                highest = self.invalidate_some(chunk, at_least).await?.last.max(highest);
-            }
-            let issued = self.invalidate_some(last, at_least).await?;
-            Ok(Issued { last: issued.last.max(highest), ..issued })
+            let (issued, told) =
+                tokio::join!(self.invalidate_all(idents, at_least), self.tell_neighbours(idents));
+            let issued = issued?;
+            told.map(|()| issued)
         })
     }
 
     fn hold<'a>(&'a self, idents: &'a [Ident], at_least: Seq, holding: Holding) -> L2Future<'a, Held> {
-        Box::pin(self.change_hold(idents, at_least, holding))
+        Box::pin(async move {
+            // To others, both ends of a hold are invalidations: what is stored between the two goes with the second.
+            let (held, told) =
+                tokio::join!(self.change_hold(idents, at_least, holding), self.tell_neighbours(idents));
+            let held = held?;
+            told.map(|()| held)
+        })
     }
 
     fn catch_up(&self, after: Seq) -> L2Future<'_, Page> {
@@ -309,6 +290,10 @@ impl L2 for RedisL2 {
         })
     }
 
+    fn census(&self) -> Option<Arc<Census>> {
+        Some(self.gate.census())
+    }
+
     fn subscribe(&self) -> Notices {
         let (sender, notices) = mpsc::channel(MAX_NOTICES);
         let dialer = Dialer::new(&self.route, Role::Bus);
@@ -368,6 +353,46 @@ impl RedisL2 {
         let client = self.writer().await?;
         let word: String = self.answer(self.within(scripts::STORE.call(&client, keys, args)).await)?;
         stored(&word).ok_or_else(malformed)
+    }
+
+    async fn invalidate_all(&self, idents: &[Ident], at_least: Seq) -> Result<Issued, L2Error> {
+        // A message holds so many and no more. With several, the last one's `previous` shows the caller a gap,
+        // which it closes from the log.
+        let (last, earlier) = match idents.len().div_ceil(schema::MAX_MESSAGE_IDENTS) {
+            0 | 1 => (idents, &[][..]),
+            chunks => {
+                let (earlier, last) = idents.split_at((chunks - 1) * schema::MAX_MESSAGE_IDENTS);
+                (last, earlier)
+            }
+        };
+        let mut highest = 0;
+        for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
+            highest = self.invalidate_some(chunk, at_least).await?.last.max(highest);
+        }
+        let issued = self.invalidate_some(last, at_least).await?;
+        Ok(Issued { last: issued.last.max(highest), ..issued })
+    }
+
+    /// Invalidates in the logs of other configurations. What only moves the position on is nobody else's business.
+    async fn tell_neighbours(&self, idents: &[Ident]) -> Result<(), L2Error> {
+        for neighbour in &self.neighbours {
+            for chunk in idents.chunks(schema::MAX_MESSAGE_IDENTS) {
+                let told = neighbour.hear(chunk).await;
+                told.map_err(|error| L2Error::Untold(format!("{}: {error}", neighbour.schema.channel)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Invalidates in this log for another configuration, if anybody has ever used it.
+    async fn hear(&self, idents: &[Ident]) -> Result<(), L2Error> {
+        let mut args = self.args();
+        args.extend(idents_as_args(idents));
+        let (client, reply) = self.change(&scripts::TELL, args).await?;
+        let [incarnation, seq, previous] = &reply[..] else { return Ok(()) };
+        let (position, previous) = (position(seq, incarnation)?, number(previous)?);
+        self.announce(&client, || schema::encode(position, previous, &self.issuer, idents));
+        Ok(())
     }
 
     async fn invalidate_some(&self, idents: &[Ident], at_least: Seq) -> Result<Issued, L2Error> {

@@ -48,16 +48,20 @@ mod url;
 mod login;
 #[cfg(feature = "tls")]
 mod tls;
+mod digest;
 mod config;
 mod schema;
 mod scripts;
 mod client;
 mod sentinel;
 mod cluster;
+mod gate;
 mod home;
 mod connection;
+mod census;
 mod subscribe;
 mod l2;
+mod connect;
 
 pub use config::{ConfigError, Redis};
 pub use l2::RedisL2;

@@ -17,6 +17,8 @@
 //! | `:m` | sorted set | the live instances, each with the end of its lease as score, in microseconds; and the incarnation |
 //! | `:a` | sorted set | the live instances, each with how far it has applied the log; and the incarnation, with when the two were begun |
 //!
+//! Beside them stands the sorted set `{namespace:census}`, with the configurations that live in the namespace, see `census.lua`.
+//!
 //! **Invariant:** a life of the log is `v`, `i` and the sentinel together. The sentinel is a member of `l` whose name
 //! is `life:` and the incarnation, and whose score is the floor. Each script begins by reading the three; where one
 //! is missing, of a wrong type or no number, it begins a new incarnation before it does anything else. So the floor
@@ -46,6 +48,8 @@ use forebay_core::seal::MessageSeal;
 use forebay_core::tag::Ident;
 use fred::util::redis_keyslot;
 
+use crate::digest::Digest;
+
 /// The most idents one message carries, and one script call invalidates.
 pub(crate) const MAX_MESSAGE_IDENTS: usize = 1000;
 /// Up to here sequence numbers go: what a Lua number still counts in ones, less two.
@@ -53,6 +57,8 @@ pub(crate) const MAX_SEQ: Seq = (1 << 53) - 2;
 
 /// The version of the keys, values and messages; another one is another namespace.
 const VERSION: u8 = 2;
+/// The version of the log and of messages alone: instances of the same can write into each other's.
+const LOG_VERSION: u8 = 1;
 /// The kind of hash that the digest is: no ident is of it.
 const DIGEST: u8 = 255;
 const MAX_MESSAGE_LEN: usize = 64 << 10;
@@ -75,16 +81,44 @@ pub(crate) struct Schema {
     pub(crate) seal: Option<MessageSeal>,
 }
 
-impl Schema {
-    pub(crate) fn new(namespace: &str, secrets: &Secrets, part: Part, bus: Bus) -> Self {
-        let Part { shard, of } = part;
-        let shards = (of as u64).to_le_bytes();
-        let digest = match of {
-            1 => secrets.ident(DIGEST, &[&[VERSION, frame::VERSION]]),
-            _ => secrets.ident(DIGEST, &[&[VERSION, frame::VERSION], &shards]),
+/// Where the configurations of a namespace are counted, and as what this one is.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    pub(crate) key: String,
+    pub(crate) own: Digest,
+    /// Configurations of the same kin name what is invalidated alike, and their logs have the same form.
+    pub(crate) kin: String,
+}
+
+impl Registry {
+    /// That of instances with so many shards.
+    pub(crate) fn new(namespace: &str, secrets: &Secrets, shards: usize) -> Self {
+        let versions: &[u8] = &[VERSION, frame::VERSION];
+        let digest = match shards {
+            1 => secrets.ident(DIGEST, &[versions]),
+            _ => secrets.ident(DIGEST, &[versions, &(shards as u64).to_le_bytes()]),
         };
-        let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let tag = format!("{{{namespace}:{digest}:{shard}}}");
+        Self {
+            key: format!("{{{namespace}:census}}"),
+            own: Digest { hex: hex(&digest[..4]), shards },
+            kin: hex(&secrets.ident(DIGEST, &[b"kin", &[LOG_VERSION]])[..8]),
+        }
+    }
+
+    /// The slot of a cluster that the census is in.
+    pub(crate) fn slot(&self) -> u16 {
+        redis_keyslot(self.key.as_bytes())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Schema {
+    /// The names of one shard of a configuration.
+    pub(crate) fn new(namespace: &str, secrets: &Secrets, digest: &Digest, shard: usize, bus: Bus) -> Self {
+        let tag = format!("{{{namespace}:{}:{shard}}}", digest.hex);
         let channel = match bus {
             Bus::Whole => format!("{tag}:c"),
             Bus::Sharded => format!("{tag}{SHARDED}"),
@@ -143,13 +177,6 @@ fn named(prefix: &str, key: Key) -> Bytes {
         name.push(HEX[usize::from(byte & 15)]);
     }
     name.into()
-}
-
-/// Which shard it is, out of how many.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    pub(crate) shard: usize,
-    pub(crate) of: usize,
 }
 
 /// How messages are spread.
@@ -378,22 +405,38 @@ mod tests {
 
     #[test]
     fn names_are_stable_and_apart_for_other_secrets() {
-        let (whole, bus) = (Part { shard: 0, of: 1 }, Bus::Whole);
-        let schema = Schema::new("shop", &Secrets::new("shop", None), whole, bus);
-        let entry = schema.entry(Key::from_bytes([0xab; 16]));
+        let schema = |secret: Option<&[u8]>, shards| {
+            let secrets = Secrets::new("shop", secret);
+            let own = Registry::new("shop", &secrets, shards).own;
+            Schema::new("shop", &secrets, &own, 0, Bus::Whole)
+        };
+        let entry = schema(None, 1).entry(Key::from_bytes([0xab; 16]));
         assert!(entry.starts_with(b"{shop:"), "{entry:?}");
         assert!(entry.ends_with(b":0}:e:abababababababababababababababab"), "{entry:?}");
-        let other = Schema::new("shop", &Secrets::new("shop", Some(b"s3cret")), whole, bus);
-        assert_ne!(schema.position, other.position);
-        let part = Schema::new("shop", &Secrets::new("shop", None), Part { shard: 0, of: 16 }, bus);
-        assert_ne!(schema.position, part.position, "another number of shards is another namespace");
+        assert_ne!(schema(None, 1).position, schema(Some(b"s3cret"), 1).position);
+        assert_ne!(
+            schema(None, 1).position,
+            schema(None, 16).position,
+            "another number of shards is another namespace"
+        );
+    }
+
+    #[test]
+    fn kin_is_told_by_the_secret_and_not_by_shards() {
+        let registry =
+            |secret: Option<&[u8]>, shards| Registry::new("shop", &Secrets::new("shop", secret), shards);
+        assert_eq!(registry(None, 1).kin, registry(None, 16).kin);
+        assert_ne!(registry(None, 1).kin, registry(Some(b"s3cret"), 1).kin);
+        assert_ne!(registry(None, 1).own, registry(None, 16).own);
+        assert_eq!(registry(None, 1).key, "{shop:census}");
     }
 
     #[test]
     fn a_shard_is_in_one_slot_with_its_channel() {
         let secrets = Secrets::new("shop", None);
+        let own = Registry::new("shop", &secrets, 16).own;
         let slots = (0..16).map(|shard| {
-            let schema = Schema::new("shop", &secrets, Part { shard, of: 16 }, Bus::Sharded);
+            let schema = Schema::new("shop", &secrets, &own, shard, Bus::Sharded);
             assert!(is_sharded(&schema.channel));
             let entry = schema.entry(Key::from_bytes([7; 16]));
             for name in [&entry, &schema.incarnation, &schema.log, &schema.channel.clone().into()] {

@@ -85,6 +85,12 @@ pub(crate) static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/invalidate.lua")))
 });
 
+pub(crate) static TELL: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/tell.lua"))));
+
+pub(crate) static CENSUS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/census.lua")));
+
 pub(crate) static HOLD: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("scripts/log.lua"), include_str!("scripts/hold.lua"))));
 

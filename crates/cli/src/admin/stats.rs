@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use forebay::Standing;
+use forebay::{Admission, Census, Standing};
 use serde::Serialize;
 
 use super::backstage::Backstage;
@@ -16,10 +16,18 @@ pub(super) struct Stats {
     uptime_seconds: u64,
     l1: L1,
     l2: &'static str,
+    configuration: Option<Configuration>,
     hits: Hits,
     misses: u64,
     remembered: Remembered,
     process: Process,
+}
+
+/// Which configuration of the namespace this is, and which others there are.
+#[derive(Debug, Serialize)]
+struct Configuration {
+    own: String,
+    strangers: Vec<String>,
 }
 
 /// What the instance keeps of invalidations.
@@ -62,6 +70,12 @@ pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
     let (entries, bytes) = backstage.cache.l1_size();
     let metrics = backstage.metrics.render();
     let remembered = backstage.cache.bookkeeping();
+    let census = backstage.cache.census();
+    let refused = census.as_ref().is_some_and(|census| census.admission == Admission::Refused);
+    let configuration = census.map(|census| {
+        let Census { own, strangers, .. } = &*census;
+        Configuration { own: own.clone(), strangers: strangers.clone() }
+    });
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),
         namespace: backstage.namespace.to_string(),
@@ -70,11 +84,13 @@ pub(super) async fn stats(State(backstage): State<Backstage>) -> Json<Stats> {
         l1: L1 { entries, bytes },
         l2: match (backstage.shared, backstage.cache.standing()) {
             (false, _) => "none",
+            _ if refused => "refused",
             (true, Standing::Synced) => "synced",
             (true, Standing::Unsynced) => "unsynced",
             (true, Standing::Apart) => "apart",
             (true, _) => "lapsed",
         },
+        configuration,
         hits: Hits {
             l1: sum(&metrics, "cache_hits_total", "tier=\"l1\""),
             l2: sum(&metrics, "cache_hits_total", "tier=\"l2\""),

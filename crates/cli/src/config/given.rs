@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use forebay::{Compression, L1, Redis, Upkeep};
+use forebay::{Compression, Failover, L1, Redis, Upkeep};
 use forebay_policy::profile::{Policy, SetCookie};
 use http::HeaderName;
 use ipnet::IpNet;
@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) lease: Option<Duration>,
     pub(crate) partition_grace: Option<Duration>,
     pub(crate) read_your_writes: bool,
+    pub(crate) failover: Failover,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cache_status: CacheStatus,
     pub(crate) max_body: u64,
@@ -82,6 +83,7 @@ impl Config {
             lease: given.parsed("lease", value::duration)?,
             partition_grace: given.parsed("partition-grace", value::duration)?,
             read_your_writes: given.or("read-your-writes", value::boolean, false)?,
+            failover: given.or("failover", value::failover, Failover::Reissue)?,
             trusted_proxies: given.or("trusted-proxies", value::networks, Vec::new())?,
             cache_status: given.or(
                 "cache-status",
@@ -146,7 +148,7 @@ fn redis(given: &Given<'_>) -> Result<Option<Redis>, ConfigError> {
         }
         return Ok(None);
     };
-    let [password, sentinel_password, authority, certificate, key, timeout] = REDIS;
+    let [password, sentinel_password, authority, certificate, key, timeout, shards, replicas, compat] = REDIS;
     if let Some(file) = given.parsed(password, value::path)? {
         redis = redis.password_file(file);
     }
@@ -174,6 +176,15 @@ fn redis(given: &Given<'_>) -> Result<Option<Redis>, ConfigError> {
     }
     if let Some(timeout) = given.parsed(timeout, value::positive)? {
         redis = redis.timeout(timeout);
+    }
+    if let Some(shards) = given.parsed(shards, value::shards)? {
+        redis = redis.shards(shards);
+    }
+    if let Some(replicas) = given.parsed(replicas, value::replicas)?.filter(|replicas| *replicas > 0) {
+        redis = redis.wait(replicas, WAIT);
+    }
+    if let Some(names) = given.parsed(compat, value::configurations)? {
+        redis = redis.compat_namespaces(names);
     }
     Ok(Some(redis))
 }
@@ -306,11 +317,17 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 /// The settings that say how Redis is reached, beside its URL.
-const REDIS: [&str; 6] = [
+const REDIS: [&str; 9] = [
     "redis-password-file",
     "redis-sentinel-password-file",
     "redis-ca-file",
     "redis-certificate-file",
     "redis-key-file",
     "redis-timeout",
+    "redis-shards",
+    "wait-replicas",
+    "compat",
 ];
+
+/// How long an invalidation waits for replicas.
+const WAIT: Duration = Duration::from_millis(100);

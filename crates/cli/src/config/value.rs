@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use forebay::{Compression, Redis};
+use forebay::{Compression, Failover, Redis};
 use forebay_policy::profile::SetCookie;
 use forebay_policy::status::CacheName;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -125,6 +125,29 @@ pub(super) fn compression(text: &str) -> Parsed<Compression> {
         "lz4" => Ok(Compression::lz4()),
         _ => Err("none or lz4 is accepted".into()),
     }
+}
+
+pub(super) fn failover(text: &str) -> Parsed<Failover> {
+    match text {
+        "reissue" => Ok(Failover::Reissue),
+        "flush" => Ok(Failover::Flush),
+        _ => Err("reissue or flush is accepted".into()),
+    }
+}
+
+pub(super) fn shards(text: &str) -> Parsed<usize> {
+    let shards = text.parse().ok().filter(|shards: &usize| shards.is_power_of_two() && *shards <= 256);
+    shards.ok_or_else(|| "a power of two from 1 to 256 is accepted".into())
+}
+
+pub(super) fn replicas(text: &str) -> Parsed<u8> {
+    let replicas = text.parse().ok().filter(|replicas| *replicas <= 16);
+    replicas.ok_or_else(|| "a number from 0 to 16 is accepted".into())
+}
+
+/// Which names there are, Redis' own settings check.
+pub(super) fn configurations(text: &str) -> Parsed<Vec<String>> {
+    Ok(members(text).map(str::to_owned).collect())
 }
 
 pub(super) fn boolean(text: &str) -> Parsed<bool> {

@@ -92,7 +92,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Error> {
 async fn cache(config: &Config) -> Result<Cache, Error> {
     let mut builder = Cache::builder(&config.namespace).l1(config.l1).policy(config.policy.clone());
     builder = builder.upkeep(config.upkeep.clone());
-    builder = builder.compression(config.compression);
+    builder = builder.compression(config.compression).failover(config.failover);
     if let Some(secret) = &config.secret {
         builder = builder.secret(secret.bytes());
     }

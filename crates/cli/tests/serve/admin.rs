@@ -169,6 +169,39 @@ async fn an_invalidation_that_redis_has_not_confirmed_is_202() {
     assert_eq!(stats["l2"].as_str(), Some("apart"), "it has never been reached");
 }
 
+/// The statistics, once their L2 stands like that.
+async fn stats_when(site: &Site, standing: &str) -> serde_json::Value {
+    let right = format!("authorization: Bearer {TOKEN}\r\n");
+    loop {
+        let stats = site.admin("GET /stats", &right, "").await;
+        let stats: serde_json::Value = serde_json::from_str(&stats.body).unwrap();
+        if stats["l2"] == standing && !stats["configuration"]["own"].is_null() {
+            return stats;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_says_so_in_its_statistics_and_in_the_log() {
+    let redis = RedisServer::start().await.unwrap();
+    let (url, secret) = (redis.url(), Scrap::new("refused-secret", "a secret of its own"));
+    let shared = ["--redis", &url, "--namespace", "shop", "--log", "info"];
+    let first = Site::start("first", &shared).await;
+    first.proxy.log_with("the tiers work together").await;
+    let own = stats_when(&first, "synced").await["configuration"]["own"].as_str().unwrap().to_owned();
+    let second = Site::start("second", &[&shared[..], &["--secret-file", secret.path()]].concat()).await;
+    let stats = stats_when(&second, "refused").await;
+    assert_eq!(stats["configuration"]["strangers"], serde_json::json!([own]));
+    second.proxy.log_with("ERROR").await;
+    second
+        .proxy
+        .log_with("L2 is off: instances with another configuration were in this namespace first")
+        .await;
+    let answer = second.invalidate(r#"{"tags": ["x"]}"#).await;
+    assert_eq!((answer.status(), answer.body.as_str()), (202, r#"{"confirmed":false,"seq":null}"#));
+    first.proxy.log_with("want to use this namespace and are refused").await;
+}
+
 #[tokio::test]
 async fn stats_and_metrics_tell_what_was_done_and_no_key() {
     let site = Site::start("stats", &["--namespace", "shop"]).await;

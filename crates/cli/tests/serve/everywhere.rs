@@ -10,8 +10,9 @@ use crate::support::{Connection, Origin, Proxy, Scrap, ok};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Asks until the answer is the proxy's own.
+/// Waits until the proxy has joined the others, and asks until the answer is its own.
 async fn until_hit(proxy: &Proxy) {
+    proxy.log_with("the tiers work together").await;
     while !proxy.get("/x").await.field("cache-status").contains("hit; ") {}
 }
 
@@ -25,7 +26,7 @@ async fn who_is_stopped_is_waited_for_and_serves_nothing_old_when_it_wakes_up() 
     });
     let origin = origin.await;
     let (token, url) = (Scrap::new("everywhere", TOKEN), redis.url());
-    let shared = ["--redis", &url, "--namespace", "everywhere", "--lease", "1s"];
+    let shared = ["--redis", &url, "--namespace", "everywhere", "--lease", "1s", "--log", "info"];
     let admin = ["--admin-listen", "127.0.0.1:0", "--admin-token-file", token.path()];
     let a = Proxy::start(origin.address, &[&shared[..], &admin].concat()).await;
     let b = Proxy::start(origin.address, &shared).await;

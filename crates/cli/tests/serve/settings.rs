@@ -32,6 +32,7 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
         ("--refresh-early", "-1", "a number from 0 to 10 is accepted, as in 1.0"),
         ("--jitter", "NaN", "a number from 0 to 0.5 is accepted, as in 0.1"),
         ("--negative-ttl", "2m", "a time such as 10s or 1m is accepted, from 1ms to 1m"),
+        ("--failover", "none", "reissue or flush is accepted"),
         ("--set-cookie", "keep", "refuse, strip or store is accepted"),
         ("--targeted", "a b", "field names are accepted, as in CDN-Cache-Control,Surrogate-Control"),
         (
@@ -65,7 +66,7 @@ async fn a_wrong_flag_is_one_line_that_names_it_and_what_is_accepted() {
 #[tokio::test]
 async fn other_mistakes_are_one_line_too() {
     let origin = ["serve", "--origin", "http://127.0.0.1:1"];
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 20] = [
         (
             &["serve"],
             "--origin (FOREBAY_ORIGIN) is missing: an address such as http://127.0.0.1:8000 is accepted, without a path",
@@ -104,6 +105,26 @@ async fn other_mistakes_are_one_line_too() {
         (
             &["--redis-timeout", "20ms"],
             "--redis-timeout \"20ms\": it goes with --redis (FOREBAY_REDIS), which is missing",
+        ),
+        (
+            &["--wait-replicas", "1"],
+            "--wait-replicas \"1\": it goes with --redis (FOREBAY_REDIS), which is missing",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--redis-shards", "3"],
+            "--redis-shards \"3\": a power of two from 1 to 256 is accepted",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--wait-replicas", "17"],
+            "--wait-replicas \"17\": a number from 0 to 16 is accepted",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--compat", "1a2b3c4d,shop"],
+            "redis compat_namespaces \"shop\": 8 hex digits, as in 1a2b3c4d or 1a2b3c4d/16, is accepted",
+        ),
+        (
+            &["--redis", "redis://127.0.0.1", "--compat", "1a2b3c4d, 1a2b3c4d"],
+            "redis compat_namespaces 1a2b3c4d: each of them once is accepted",
         ),
         (
             &["--redis", "rediss://127.0.0.1", "--redis-key-file", "x"],
@@ -153,8 +174,8 @@ async fn a_wrong_variable_is_called_by_its_name() {
 #[tokio::test]
 async fn a_wrong_file_is_one_line_that_names_it() {
     let known = "listen, origin, redis, redis-password-file, redis-sentinel-password-file, redis-ca-file, \
-                 redis-certificate-file, redis-key-file, redis-timeout, namespace, secret-file, l2-compression, profile, l1-bytes, lease, \
-                 partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, set-cookie, \
+                 redis-certificate-file, redis-key-file, redis-timeout, redis-shards, namespace, secret-file, l2-compression, profile, l1-bytes, lease, \
+                 partition-grace, refresh-ahead, refresh-early, jitter, negative-ttl, failover, wait-replicas, compat, set-cookie, \
                  store-request-errors, targeted, read-your-writes, trusted-proxies, cache-status, max-body, max-header-bytes, \
                  header-read-timeout, idle-timeout, origin-timeout, soft-timeout, origin-idle-timeout, \
                  drain-timeout, admin-listen, \

@@ -14,6 +14,7 @@ impl State {
     pub fn serve_until(&self) -> Moment {
         match self.membership {
             Membership::Alone | Membership::Apart => Moment::NEVER,
+            Membership::Refused => Moment::default(),
             Membership::Joined(_) if self.lacks(Mechanism::Lease) => Moment::NEVER,
             Membership::Joined(_) => self.unsynced.map_or(self.lease_until, |until| {
                 until.min(self.lease_until.after(self.settings.partition_grace))

@@ -103,6 +103,8 @@ pub enum Reply {
     Issued(Issued),
     /// To any of them: no answer.
     Failed,
+    /// To any of them: this instance is not let in ([`L2Error::Refused`](crate::l2::L2Error::Refused)).
+    Refused,
 }
 
 /// What can happen to an instance.

@@ -19,6 +19,8 @@ pub(super) enum Membership {
     Alone,
     /// There is one, and it has not been reached yet.
     Apart,
+    /// There is one, and others are in the namespace that do not go together with this instance.
+    Refused,
     /// The instance follows this incarnation's log.
     Joined(Incarnation),
 }
@@ -167,7 +169,7 @@ impl State {
     pub fn incarnation(&self) -> Option<Incarnation> {
         match self.membership {
             Membership::Joined(incarnation) => Some(incarnation),
-            Membership::Alone | Membership::Apart => None,
+            Membership::Alone | Membership::Apart | Membership::Refused => None,
         }
     }
 
@@ -311,6 +313,11 @@ impl State {
                 self.on_issued(ticket, &idents, issued, now);
             }
             (action, Reply::Failed) => self.on_failure(ticket, &action, now),
+            (action, Reply::Refused) => {
+                // Others invalidate where this instance does not hear it. If it is let in, it starts over.
+                (self.membership, self.wants.open) = (Membership::Refused, true);
+                self.on_failure(ticket, &action, now);
+            }
             (action, _) if void => self.want_again(&action, now),
             (Action::Open, Reply::Opened(position)) => {
                 self.wants.open = false;

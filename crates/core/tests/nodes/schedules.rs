@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_core::entry::{Assurance, Early};
+use forebay_core::hold::Released;
 use forebay_core::l2::{L2Error, Notice};
 use forebay_core::seek::Usage;
+use forebay_core::tag::Tag;
 use forebay_testkit::history::{HistoryChecker, Read, Tier, Verdict, Write};
 use forebay_testkit::memory::{MemoryServer, Op, Settings};
 use tokio::task::JoinSet;
@@ -109,6 +111,26 @@ async fn write_everywhere(world: Arc<World>, node: Node, _: usize, mut random: R
             // As if each instance had issued it: none has an excuse.
             (0..3).for_each(|issuer| history.lock().unwrap().write(write(issuer)));
         }
+    }
+}
+
+/// Holds before it writes, and releases afterwards. Where that was in time, the write binds everybody from when the data had changed.
+async fn write_held(world: Arc<World>, node: Node, _: usize, mut random: Random, history: History) {
+    let instance = node.tiers.instance();
+    loop {
+        pass(MS * random.below(400)).await;
+        let key = KEYS[random.below(KEYS.len() as u32) as usize];
+        let Ok((hold, receipt)) = instance.hold(Tag(key), 20 * SECOND).await else { continue };
+        let everywhere = instance.everywhere(receipt).await.is_ok();
+        pass(MS * random.below(300)).await;
+        let (version, committed) = (world.origin.write(key), world.now());
+        pass(MS * random.below(300)).await;
+        let Ok(released) = hold.release().await else { continue };
+        let in_time = everywhere && matches!(released, Released::InTime(_));
+        let confirmed = if in_time { committed } else { world.now() };
+        let write = |issuer| Write { key: key.into(), version, issuer, confirmed };
+        let issuers = if in_time { 0..3 } else { 3..4 };
+        issuers.for_each(|issuer| history.lock().unwrap().write(write(issuer)));
     }
 }
 
@@ -237,6 +259,17 @@ async fn nor_does_any_instance_serve_what_was_invalidated_everywhere() {
     for seed in 0..SEEDS {
         let verdict = run_with(seed, Duration::ZERO, careless, |world, node, issuer, random, history| {
             Box::pin(write_everywhere(world, node, issuer, random, history))
+        });
+        let verdict = verdict.await;
+        assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_any_instance_serve_what_was_read_before_a_commit_that_it_was_held_for() {
+    for seed in 0..SEEDS {
+        let verdict = run_with(seed, Duration::ZERO, careless, |world, node, issuer, random, history| {
+            Box::pin(write_held(world, node, issuer, random, history))
         });
         let verdict = verdict.await;
         assert!(verdict.stale.is_empty(), "seed {seed}: {verdict}");

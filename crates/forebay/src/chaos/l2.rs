@@ -7,8 +7,8 @@ use std::time::Duration;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position, Presence,
-    Roll, Scores, Store, Stored, Tend, Tenure, Token,
+    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, Notices, Page, Position,
+    Presence, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::tag::Ident;
 use tokio::sync::mpsc;
@@ -127,6 +127,10 @@ impl L2 for ChaosL2 {
 
     fn roll(&self, upto: Position, caller: Presence) -> L2Future<'_, Roll> {
         self.call(Op::Poll, move |l2| l2.roll(upto, caller))
+    }
+
+    fn census(&self) -> Option<Arc<Census>> {
+        self.l2.census()
     }
 
     fn subscribe(&self) -> Notices {

@@ -12,6 +12,7 @@ use forebay_policy::reuse::Failure;
 use forebay_policy::status::Forwarded;
 use http::{Request, Response, request};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::answer::{instead, instead_of_slow, only_if_cached, timed_out};
@@ -30,11 +31,13 @@ pub(super) struct Ask<S, B> {
     parts: request::Parts,
     body: B,
     inner: S,
+    /// Since when an answer is waited for, whoever is asked for it.
+    since: Instant,
 }
 
 impl<S, B> Ask<S, B> {
     pub(super) fn new(wanted: Arc<Wanted>, scope: Scope, parts: request::Parts, body: B, inner: S) -> Self {
-        Self { wanted, scope, parts, body, inner }
+        Self { wanted, scope, parts, body, inner, since: Instant::now() }
     }
 
     /// The request and the service, for a request that has to start over.
@@ -53,14 +56,14 @@ where
 
     /// The stale entry at hand is validated, and falls in for an origin that fails.
     async fn ask(self, usable: Option<Arc<Entry<Kept>>>) -> (Self::Reply, Filling<Kept>) {
-        let Self { wanted, scope, mut parts, body, mut inner } = self;
+        let Self { wanted, scope, mut parts, body, mut inner, since } = self;
         if wanted.only_if_cached() {
             return (Ok(only_if_cached(&wanted)), Filling::Lost);
         }
         let judge = Judge::before(wanted, scope, &mut parts, usable);
         let call = async move { inner.call(Request::from_parts(parts, body)).await };
         let mut call = Box::pin(caught(call));
-        let slow = match in_time(&judge, &mut call).await {
+        let slow = match in_time(&judge, since, &mut call).await {
             Ok(answer) => return conclude(&judge, answer).await,
             Err(slow) => slow,
         };
@@ -119,7 +122,8 @@ where
                 let reply = judge.reply(head, ResponseBody::inner(body), Some(lifetime), source);
                 return (Ok(reply), Filling::Complete(fills));
             }
-            let (body, whole) = ResponseBody::tee(body, judge.wanted.hub.max_body);
+            let hub = &judge.wanted.hub;
+            let (body, whole) = ResponseBody::tee(body, hub.max_body, hub.room.share());
             let reply = judge.reply(head, body, Some(plan.lifetime), plan.lifetime.source.as_str());
             (Ok(reply), Filling::Storable(Box::pin(plan.carry_out(whole))))
         }

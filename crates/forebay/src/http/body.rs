@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -9,6 +10,8 @@ use forebay_core::seek::Held;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::mpsc;
+
+use crate::room::{Share, Taken};
 
 pin_project! {
     /// A body that is stored already, is being collected while it is sent, or passes through as it is.
@@ -26,7 +29,7 @@ pin_project! {
     enum Kind<B: Body> {
         Stored { bytes: Bytes },
         Inner { #[pin] body: B },
-        Tee { pieces: mpsc::UnboundedReceiver<Piece<B>>, hint: SizeHint },
+        Tee { pieces: mpsc::UnboundedReceiver<Piece<B>>, hint: SizeHint, _share: Arc<Share> },
         Rest { body: Pin<Box<B>> },
         Over,
     }
@@ -59,22 +62,18 @@ impl<B: Body> ResponseBody<B> {
     ///
     /// The last that the client gets waits until [`Whole::held`] is dropped: who has seen the end may ask again.
     ///
-    /// The future has to be driven for the client to get anything. It resolves to `None` when the body breaks off or grows
-    /// beyond `cap`; then the client takes over what is left. A client that goes away does not stop it.
-    pub(crate) fn tee(body: B, cap: usize) -> (Self, impl Future<Output = Option<Whole>>)
+    /// The future has to be driven for the client to get anything. It resolves to `None` when the body breaks off, grows
+    /// beyond `cap` or beyond its `share` of the room; then the client takes over what is left. A client that goes away does not stop it.
+    pub(crate) fn tee(body: B, cap: usize, share: Arc<Share>) -> (Self, impl Future<Output = Option<Whole>>)
     where
         B: Send + 'static,
         B::Error: Send,
     {
         let (sender, pieces) = mpsc::unbounded_channel();
         let hint = body.size_hint();
-        (
-            Self { kind: Kind::Tee { pieces, hint } },
-            collect(
-                Source { left: hint.exact(), body: Some(Box::pin(body)), last: None, client: sender },
-                cap,
-            ),
-        )
+        let source = Source { left: hint.exact(), body: Some(Box::pin(body)), last: None, client: sender };
+        let whole = collect(source, cap, Arc::clone(&share));
+        (Self { kind: Kind::Tee { pieces, hint, _share: share } }, whole)
     }
 }
 
@@ -85,16 +84,17 @@ pub(crate) struct Whole {
     pub(crate) held: Option<Held>,
 }
 
-async fn collect<B>(mut source: Source<B>, cap: usize) -> Option<Whole>
+async fn collect<B>(mut source: Source<B>, cap: usize, share: Arc<Share>) -> Option<Whole>
 where
     B: Body<Error: Send> + Send + 'static,
 {
     let mut chunks: Vec<Bytes> = Vec::new();
     let mut len = 0;
     while let Some(data) = source.next().await? {
-        len += data.len();
+        let chunk = data.len();
+        len += chunk;
         chunks.push(data);
-        if len > cap {
+        if len > cap || share.take(chunk) == Taken::Full {
             return None;
         }
     }

@@ -126,7 +126,7 @@ where
     };
     match judge.verdict(&mut head, body.size_hint().lower()) {
         Verdict::Store(plan) => {
-            let (body, whole) = ResponseBody::tee(body, hub.max_body);
+            let (body, whole) = ResponseBody::tee(body, hub.max_body, hub.room.share());
             let reply = judge.reply(head, body, Some(plan.lifetime), plan.lifetime.source.as_str());
             let tiers = Arc::clone(&hub.tiers);
             let fill = async move { tiers.fill_after(before, receipt, plan.carry_out(whole)).await };

@@ -6,11 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use forebay_core::entry::Entry;
 use forebay_policy::reuse::Failure;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::judge::Judge;
 use crate::stored::Kept;
@@ -38,27 +37,27 @@ pub(super) enum TooSlow {
     Over,
 }
 
-/// Waits for an answer as long as the route says. The call is left as it is.
+/// Waits for an answer as long as the route says, counted from `since`: who has waited for another instance before has so much
+/// less left. The call is left as it is, but is begun in any case.
 pub(super) async fn in_time<T>(
     judge: &Judge,
+    since: Instant,
     call: &mut Pin<Box<impl Future<Output = T> + ?Sized>>,
 ) -> Result<T, TooSlow> {
     let (soft, hard) = judge.wanted.route.upkeep.timeouts();
-    let mut waited = Duration::ZERO;
     if let Some(soft) = soft
         && judge.fallback(Failure::Unreachable).is_some()
     {
-        if let Ok(answer) = timeout(soft, &mut *call).await {
+        if let Ok(answer) = timeout_at(since + soft, &mut *call).await {
             return Ok(answer);
         }
         // It may have been invalidated meanwhile.
         if let Some(stale) = judge.fallback(Failure::Unreachable) {
             return Err(TooSlow::Stale(stale));
         }
-        waited = soft;
     }
     let Some(hard) = hard else { return Ok(call.await) };
-    timeout(hard.saturating_sub(waited), call)
+    timeout_at(since + hard, call)
         .await
         .map_err(|_| judge.fallback(Failure::Unreachable).map_or(TooSlow::Over, TooSlow::Stale))
 }

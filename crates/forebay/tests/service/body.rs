@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::routing;
 use bytes::Bytes;
-use forebay::{Cache, L1};
+use forebay::{Cache, L1, Limits};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
@@ -454,4 +454,35 @@ async fn a_client_that_has_it_gets_304_on_the_miss_and_on_the_hit() {
         assert_eq!(get(&app, "/a", &[]).await.text(), "body");
         assert_eq!(count.get(), 1, "{conditions:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_there_is_no_room_for_passes_through_and_is_not_stored() {
+    let cache =
+        Cache::builder("test").limits(Limits::default().max_collected(1 << 16)).build().await.unwrap();
+    let (answers, count, service) = served(&cache);
+    let answer = |bytes: usize| {
+        let (pen, body) = written(SizeHint::default());
+        pen.send(Ok(Frame::data(Bytes::from(vec![b'x'; bytes])))).unwrap();
+        answers.send((&[("cache-control", "max-age=60")], body)).unwrap();
+        pen
+    };
+    let other = async || service.clone().oneshot(request(Method::GET, "/b", &[])).await.unwrap();
+    // A body that never ends, for a client that does not read.
+    let endless = answer(60_000);
+    let slow = ask(&service).await;
+    settle().await;
+    for asked in 2..4 {
+        drop(answer(10_000));
+        assert_eq!(other().await.into_body().collect().await.unwrap().to_bytes().len(), 10_000);
+        settle().await;
+        assert_eq!(count.get(), asked);
+    }
+    drop((endless, slow));
+    settle().await;
+    drop(answer(10_000));
+    other().await.into_body().collect().await.unwrap();
+    settle().await;
+    assert_eq!(other().await.into_body().collect().await.unwrap().to_bytes().len(), 10_000);
+    assert_eq!(count.get(), 4, "it was stored at last");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing;
-use forebay::{Cache, CacheBuilder, L2, Policy};
+use forebay::{Cache, CacheBuilder, L2, Policy, Upkeep};
 use forebay_testkit::clock::TokioClock;
 use forebay_testkit::memory::MemoryServer;
 use forebay_testkit::origin::CountingOrigin;
@@ -30,6 +30,7 @@ fn app(cache: &Cache, origin: &CountingOrigin) -> Router {
     };
     Router::new()
         .route("/a", routing::get(page("max-age=60")))
+        .route("/slow", routing::get(page("max-age=60, stale-if-error=300")))
         .route("/never", routing::get(page("no-store")))
         .route("/own/{id}", routing::get(page("max-age=60")).layer(cache.route().without_fill_lease()))
         .route("/taken/{id}", routing::get(page("max-age=60")).layer(cache.route().fill_lease("5s")))
@@ -162,4 +163,28 @@ async fn a_layer_inside_another_one_does_not_wait_for_that_one_s_lease() {
         }
     }
     assert!(begun.elapsed().as_secs() < 1, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_for_another_instance_waits_so_much_less_for_the_origin() {
+    let world = three(|cache| cache.upkeep(Upkeep::new().soft_timeout("200ms").hard_timeout("1s"))).await;
+    for app in &world.apps {
+        get(app, "/slow", &[]).await;
+        settle().await;
+    }
+    tokio::time::advance(std::time::Duration::from_secs(100)).await;
+    settle().await;
+    for (path, waits, status) in [("/slow", 200, 200), ("/a", 1000, 504)] {
+        world.origin.hold(path);
+        let first = world.apps[0].clone();
+        let first = tokio::spawn(async move { get(&first, path, &[]).await });
+        world.origin.arrived(path, world.origin.calls(path) + 1).await;
+        let begun = tokio::time::Instant::now();
+        let reply = get(&world.apps[1], path, &[]).await;
+        let took = begun.elapsed().as_millis();
+        assert!((waits..waits + 10).contains(&took), "{path}: {took} ms");
+        assert_eq!(reply.status.as_u16(), status, "{path}");
+        world.origin.release(path);
+        first.await.unwrap();
+    }
 }

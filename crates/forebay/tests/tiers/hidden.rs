@@ -27,22 +27,22 @@ async fn with_a_secret_nobody_can_forge_or_move_an_entry() {
     let node = async || world.node_with(redis(), |cache| cache.secret(secret)).await;
     let nodes = [node().await, node().await];
     world.joined(&nodes).await;
-    // Whoever can write to Redis, and knows everything but the secret, makes an entry for the same URL.
-    let forgers = [world.node().await, world.node().await];
-    world.joined(&forgers).await;
-    let before = world.entries().await;
-    let new = async |others: Vec<String>| {
+    // Whoever can write to Redis, and knows everything but the secret, makes an entry for the same URL, at home.
+    let home = World::start().await;
+    let forgers = home.two().await;
+    let new = async |world: &World, others: Vec<String>| {
         let found =
             until(async || world.entries().await.into_iter().find(|name| !others.contains(name))).await;
         (world.value(&found).await, found)
     };
+    let before = home.entries().await;
     forgers[0].get("/articles/1").await;
-    let (forged, forged_name) = new(before.clone()).await;
+    let (forged, _) = new(&home, before).await;
+    let before = world.entries().await;
     nodes[0].get("/articles/1").await;
-    let known = [before.clone(), vec![forged_name]].concat();
-    let (own, name) = new(known.clone()).await;
+    let (own, name) = new(&world, before.clone()).await;
     nodes[0].get("/articles/2").await;
-    let (other, _) = new([known, vec![name.clone()]].concat()).await;
+    let (other, _) = new(&world, [before, vec![name.clone()]].concat()).await;
 
     // An entry has its stamp in front: the forger takes the one that stands there.
     let forged = [&own[..8], &forged[8..]].concat();

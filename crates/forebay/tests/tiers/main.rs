@@ -8,6 +8,7 @@ mod validation;
 
 mod broken;
 mod cluster;
+mod configurations;
 mod hidden;
 mod outages;
 mod shared;

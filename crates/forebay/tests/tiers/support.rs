@@ -217,6 +217,13 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// The sum of a counter's values under a label, since the last snapshot.
+pub(crate) fn gauged(snapshotter: &Snapshotter, name: &str) -> Option<f64> {
+    snapshotter.snapshot().into_vec().into_iter().find_map(|(key, _, _, value)| match value {
+        DebugValue::Gauge(value) if key.key().name() == name => Some(value.into_inner()),
+        _ => None,
+    })
+}
+
 pub(crate) fn counted(snapshotter: &Snapshotter, name: &str, label: (&str, &str)) -> u64 {
     let values = snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, _, _, value)| {
         let key = key.key();

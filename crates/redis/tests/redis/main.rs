@@ -5,6 +5,7 @@
 mod support;
 
 mod bus;
+mod configurations;
 mod conformance;
 mod forged;
 mod leases;

@@ -177,7 +177,7 @@ impl Print {
     fn knows(&mut self, state: &State) {
         match state.membership {
             Membership::Joined(incarnation) => self.bytes.push(incarnation.0[0]),
-            Membership::Alone | Membership::Apart => self.bytes.push(0),
+            Membership::Alone | Membership::Apart | Membership::Refused => self.bytes.push(0),
         }
         [state.applied, state.read_up_to(), state.highest, state.floor]
             .into_iter()
@@ -320,6 +320,8 @@ impl Print {
                 self.num(6);
                 self.issued(*issued);
             }
+            // No node of the search is refused.
+            Some(Reply::Refused) => self.num(7),
         }
     }
 
