@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use forebay_core::frame;
+use forebay_testkit::resp::Value;
 use metrics_util::debugging::DebuggingRecorder;
 
 use crate::support::*;
@@ -30,6 +31,51 @@ async fn a_flush_costs_misses_and_nothing_else() {
     }
     world.command(&["SCRIPT", "FLUSH"]).await;
     until_shared_again(&world, &nodes).await;
+}
+
+/// Fills Redis until it has evicted so many keys, and asks for articles meanwhile.
+async fn crowd(world: &World, nodes: &[Node; 2], evicted: u64) {
+    let before = evictions(world).await;
+    let filler = "x".repeat(10_000);
+    let mut number = 0_u64;
+    while evictions(world).await < before + evicted {
+        for _ in 0..20 {
+            number += 1;
+            world.command(&["SET", &format!("filler:{number}"), &filler, "EX", "600"]).await;
+        }
+        for node in nodes {
+            assert_eq!(node.get("/articles/1").await.status, StatusCode::OK);
+            assert_eq!(node.get(&format!("/articles/{number}")).await.status, StatusCode::OK);
+        }
+    }
+}
+
+async fn evictions(world: &World) -> u64 {
+    let Value::Bulk(info) = world.command(&["INFO", "stats"]).await else { panic!("no text") };
+    let info = String::from_utf8(info.to_vec()).unwrap();
+    let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_costs_misses_and_where_it_may_evict_entries_alone_not_even_the_log() {
+    let world = World::start().await;
+    let nodes = world.two().await;
+    world.command(&["CONFIG", "SET", "maxmemory", "6mb"]).await;
+    let kept = |names: &[String]| {
+        let log = names.iter().filter(|name| [":v", ":i", ":l"].iter().any(|end| name.ends_with(end)));
+        log.count()
+    };
+    let log = kept(&world.names().await);
+    for policy in ["volatile-lru", "volatile-ttl", "allkeys-random", "allkeys-lru"] {
+        world.command(&["CONFIG", "SET", "maxmemory-policy", policy]).await;
+        crowd(&world, &nodes, 500).await;
+        if policy.starts_with("volatile") {
+            assert_eq!(kept(&world.names().await), log, "{policy}");
+        }
+        // What is invalidated now is gone, whatever was evicted before.
+        until_shared_again(&world, &nodes).await;
+    }
 }
 
 #[tokio::test]

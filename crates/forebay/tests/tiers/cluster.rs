@@ -1,7 +1,9 @@
 //! Instances on a Redis Cluster, whose nodes die and whose slots move.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
 use axum::http::StatusCode;
-use forebay::{All, InvalidateError, Redis, Standing, Tag};
+use forebay::{All, CacheBuilder, InvalidateError, Redis, Standing, Tag};
 use forebay_testkit::redis::RedisCluster;
 use forebay_testkit::resp::Value;
 
@@ -147,5 +149,64 @@ async fn while_one_node_is_dead_an_invalidation_is_unconfirmed_and_it_hears_of_i
     assert_eq!(older(a, version).await, 0, "here it holds");
     dead.restart().await.unwrap();
     until(async || (older(b, version).await == 0).then_some(())).await;
+    work_together(&world, &nodes).await;
+}
+
+#[tokio::test]
+async fn whoever_has_a_token_sees_a_change_of_every_shard_on_every_instance() {
+    let (world, cluster) = (World::start().await, RedisCluster::builder().start().await.unwrap());
+    let node = async || world.node_with(settings(&cluster), CacheBuilder::read_your_writes).await;
+    let nodes = [node().await, node().await];
+    in_sync(&nodes).await;
+    let [a, b] = &nodes;
+    for path in paths() {
+        b.get(&path).await;
+        let token = a.put(&path).await;
+        let text = b.get_after(&path, &token).await.text;
+        assert!(text.ends_with(&format!(" {}", world.version())), "{path}: {text}");
+    }
+}
+
+/// What the readers of a test have seen.
+#[derive(Default)]
+struct Seen {
+    stop: AtomicBool,
+    answers: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_under_load_fails_no_request() {
+    let (world, cluster) = (World::start().await, RedisCluster::builder().start().await.unwrap());
+    let nodes = two(&world, &cluster).await;
+    let slot = slot(&cluster).await;
+    let seen = Seen::default();
+    let read = async |node: &Node| {
+        while !seen.stop.load(Relaxed) {
+            for path in paths() {
+                let got = node.get(&path).await;
+                seen.answers.fetch_add(1, Relaxed);
+                seen.failed.fetch_add(usize::from(got.status != StatusCode::OK), Relaxed);
+            }
+            settle().await;
+        }
+    };
+    let change = async || {
+        for _ in 0..2 {
+            let to = cluster.other_master(slot).await.unwrap();
+            cluster.start_migration(slot, to).await.unwrap();
+            let before = seen.answers.load(Relaxed);
+            let version = world.write();
+            // Confirmed, or queued: the issuer gives nothing older either way.
+            let _ = nodes[0].cache.invalidate(Tag("articles")).await;
+            assert_eq!(older(&nodes[0], version).await, 0);
+            until(async || (seen.answers.load(Relaxed) > before + 2 * ARTICLES).then_some(())).await;
+            cluster.finish_migration(slot, to).await.unwrap();
+            until(async || (older(&nodes[1], version).await == 0).then_some(())).await;
+        }
+        seen.stop.store(true, Relaxed);
+    };
+    tokio::join!(read(&nodes[0]), read(&nodes[1]), change());
+    assert_eq!(seen.failed.load(Relaxed), 0, "of {}", seen.answers.load(Relaxed));
     work_together(&world, &nodes).await;
 }

@@ -1,8 +1,11 @@
 //! What one instance has filled or invalidated, another sees.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
-use forebay::{All, Key, Path, Prefix, Tag, Target};
+use forebay::{All, Failover, Key, Path, Pattern, Prefix, Redis, Tag, Target};
+use forebay_testkit::redis::RedisServer;
 use forebay_testkit::resp::Value;
 
 use crate::support::*;
@@ -138,7 +141,21 @@ async fn a_hit_in_l1_is_no_round_trip_and_every_other_operation_is_one_or_a_few(
 #[tokio::test]
 async fn once_it_holds_everywhere_no_other_gives_it_at_all() {
     let world = World::start().await;
-    let [a, b] = world.two().await;
+    held_everywhere(&world, world.two().await).await;
+}
+
+#[tokio::test]
+async fn so_it_is_where_reports_are_sealed_with_a_secret() {
+    let world = World::start().await;
+    let node =
+        async || world.node_with(world.settings(world.redis.addr()), |cache| cache.secret(SECRET)).await;
+    let nodes = [node().await, node().await];
+    world.joined(&nodes).await;
+    held_everywhere(&world, nodes).await;
+}
+
+/// Whoever has changed something at one sees that at the other as soon as it has been waited for.
+async fn held_everywhere(world: &World, [a, b]: [Node; 2]) {
     for round in 0..20 {
         b.get("/articles/7").await;
         let version = world.write();
@@ -146,3 +163,38 @@ async fn once_it_holds_everywhere_no_other_gives_it_at_all() {
         assert_eq!(b.get("/articles/7").await.text, format!("7 {version}"), "round {round}");
     }
 }
+
+/// A user of Redis with no more than the rights that the docs give it, of a cache with everything that there is to be used.
+#[tokio::test]
+async fn a_user_with_the_documented_rights_gets_by() {
+    let page = include_str!("../../../../docs/operations.md");
+    let (_, recipe) = page.split_once("ACL SETUSER shop on >secret ").unwrap();
+    let (recipe, _) = recipe.split_once("```").unwrap();
+    let rights: Vec<_> = recipe.split_whitespace().filter(|word| *word != "\\").collect();
+    let rights = rights.join(" ").replace("{shop:*", "{tiers:*");
+    let redis = RedisServer::builder().user("shop", "secret", &rights).start().await.unwrap();
+    let world = World::on(redis);
+    let url = format!("redis://shop:secret@{}/0", world.redis.addr());
+    let node = async || {
+        let redis = Redis::url(&url).unwrap().timeout(Duration::from_millis(500));
+        world.node_with(redis, |cache| cache.failover(Failover::Flush).read_your_writes()).await
+    };
+    let nodes = [node().await, node().await];
+    world.joined(&nodes).await;
+    let [a, b] = &nodes;
+    let targets: [Target; 2] = [Tag("article:7").into(), Pattern("/articles/*").into()];
+    for target in targets {
+        b.get("/articles/7").await;
+        let version = world.write();
+        a.cache.invalidate(target.clone()).everywhere().await.unwrap();
+        assert_eq!(b.get("/articles/7").await.text, format!("7 {version}"), "{target:?}");
+    }
+    let token = a.put("/articles/7").await;
+    assert_eq!(b.get_after("/articles/7", &token).await.text, format!("7 {}", world.version()));
+    world.command(&["FLUSHALL"]).await;
+    world.joined(&nodes).await;
+    let denied = world.command(&["ACL", "LOG"]).await;
+    assert_eq!(denied, Value::Array(Vec::new()), "nothing was tried that it may not do");
+}
+
+const SECRET: &str = "a secret of the service, not of Redis";

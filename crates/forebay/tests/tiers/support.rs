@@ -50,7 +50,11 @@ pub(crate) struct Got {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self { redis: RedisServer::start().await.unwrap(), data: Arc::default() }
+        Self::on(RedisServer::start().await.unwrap())
+    }
+
+    pub(crate) fn on(redis: RedisServer) -> Self {
+        Self { redis, data: Arc::default() }
     }
 
     /// The settings of Redis at its own address; as patient as the lease permits, for a slow machine is no
@@ -125,6 +129,11 @@ impl World {
         self.data.version.fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    /// The version of the data.
+    pub(crate) fn version(&self) -> u64 {
+        self.data.version.load(Ordering::SeqCst)
+    }
+
     /// How often the handlers were called.
     pub(crate) fn calls(&self) -> u64 {
         self.data.calls.load(Ordering::SeqCst)
@@ -174,6 +183,19 @@ impl Node {
 
     pub(crate) async fn get_in(&self, path: &str, language: &str) -> Got {
         self.send(Request::get(path).header("accept-language", language).body(Body::empty()).unwrap()).await
+    }
+
+    /// Changes an article, and returns the token that its client is told.
+    pub(crate) async fn put(&self, path: &str) -> String {
+        let request = Request::put(path).body(Body::empty()).unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let token = response.headers().get("cache-seq").expect("the change is confirmed");
+        token.to_str().unwrap().to_owned()
+    }
+
+    /// What a client that has such a token is answered.
+    pub(crate) async fn get_after(&self, path: &str, token: &str) -> Got {
+        self.send(Request::get(path).header("cache-seq", token).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Got {
