@@ -512,7 +512,7 @@ impl fmt::Display for L2Error {
             Self::Untold(why) => write!(f, "a compatible configuration's log does not have it: {why}"),
             Self::Refused(others) => write!(
                 f,
-                "instances with another configuration ({others}) were in the namespace first: nothing is shared with them"
+                "instances with another configuration were in the namespace first, nothing is shared with them: {others}"
             ),
         }
     }

@@ -19,6 +19,8 @@ mod change;
 mod early;
 #[path = "../nodes/everywhere.rs"]
 mod everywhere;
+#[path = "../nodes/extremes.rs"]
+mod extremes;
 #[path = "../nodes/failures.rs"]
 mod failures;
 #[path = "../nodes/guarantees.rs"]
@@ -30,6 +32,8 @@ mod leases;
 #[path = "../nodes/losses.rs"]
 mod losses;
 mod parts;
+#[path = "../nodes/refused.rs"]
+mod refused;
 #[path = "../nodes/schedules.rs"]
 mod schedules;
 #[path = "../nodes/soft.rs"]
