@@ -118,7 +118,7 @@ fn child(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     }
     if suite == INVALIDATED {
-        let mut prepared = Invalidated::named(subject, ops).ok_or("no such case")?;
+        let mut prepared = Invalidated::named(subject, 2 * OPS).ok_or("no such case")?;
         callgrind::measured(|times| prepared.hit(times), ops);
         return Ok(());
     }

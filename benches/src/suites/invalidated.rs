@@ -31,8 +31,9 @@ pub const CASES: [(&str, usize, Workload); 5] = [
 ];
 
 impl Invalidated {
-    /// The case of this name, for so many hits.
-    pub fn named(name: &str, hits: u32) -> Option<Self> {
+    /// The case of this name, for so many hits at most. The work before them must not depend on how many they will be: part of it
+    /// is counted, and taken off as what two runs have in common.
+    pub fn named(name: &str, at_most: u32) -> Option<Self> {
         let (_, number, workload) = *CASES.iter().find(|case| case.0 == name)?;
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         let l2: Arc<dyn L2> = Arc::new(MemoryServer::new().client());
@@ -45,14 +46,14 @@ impl Invalidated {
         runtime.block_on(async {
             // Whoever has invalidated has joined, and whoever joins begins with an empty L1.
             invalidate(&cache, 0..0).await;
-            service.exchange(&mut requests.clone(), hits).await;
+            service.exchange(&mut requests.clone(), at_most).await;
             for from in (0..number).step_by(A_MESSAGE) {
                 invalidate(&cache, from..number.min(from + A_MESSAGE)).await;
             }
         });
         let mut prepared = Self { runtime, service, requests };
         if workload == Workload::SameKey {
-            prepared.hit(hits);
+            prepared.hit(at_most);
         }
         Some(prepared)
     }
