@@ -2,22 +2,21 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use forebay_core::entry::Seq;
 use forebay_core::key::Key;
 use forebay_core::l2::{
-    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_HOLD, MAX_TERM, Notices,
-    Page, Position, Presence, Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
+    Census, Claim, Held, Holding, Issued, L2, L2Error, L2Future, Link, Lookup, MAX_TERM, Notices, Page,
+    Position, Presence, Refusal, Roll, Scores, Store, Stored, Tend, Tenure, Token,
 };
 use forebay_core::pattern::Shape;
 use forebay_core::tag::Ident;
 use forebay_core::time::random_id;
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::{KeysInterface, PubsubInterface};
+use fred::interfaces::KeysInterface;
 use fred::types::{FromValue, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,6 +27,11 @@ use crate::client::{failed, is_redirection};
 use crate::config::{Redis, Wait};
 use crate::connection::{self, Dialer, Role, Route, Slot};
 use crate::gate::Gate;
+use crate::heartbeat::Heartbeat;
+use crate::reply::{
+    Claimed, claimed, decimal, ident_and_seq, idents_as_args, malformed, micros, millis, number, position,
+    stored,
+};
 use crate::schema::{self, Schema};
 use crate::scripts::{self, Script};
 use crate::subscribe;
@@ -38,18 +42,18 @@ use crate::subscribe;
 /// lookup waiting. The bytes of a frame that a lookup returns are a slice of the connection's read buffer and keep
 /// all of it in memory: what is to stay must be copied.
 pub struct RedisL2 {
-    redis: Redis,
+    pub(crate) redis: Redis,
     route: Arc<Route>,
-    schema: Schema,
+    pub(crate) schema: Schema,
     /// Logs of other configurations that each invalidation goes to as well.
-    neighbours: Vec<RedisL2>,
+    pub(crate) neighbours: Vec<RedisL2>,
     gate: Gate,
     reads: Slot,
     writes: Slot,
     bus: Slot,
     /// For invalidations that replicas have to confirm.
-    confirmed: Option<(Slot, Wait)>,
-    issuer: Bytes,
+    pub(crate) confirmed: Option<(Slot, Wait)>,
+    pub(crate) issuer: Bytes,
     heartbeat: Mutex<Heartbeat>,
     /// Aborted when dropped.
     tasks: Mutex<JoinSet<()>>,
@@ -308,7 +312,7 @@ impl L2 for RedisL2 {
 
 impl RedisL2 {
     /// The connection for writes. At start one may be asked for before the first is made: that is no outage yet.
-    async fn writer(&self) -> Result<Client, L2Error> {
+    pub(crate) async fn writer(&self) -> Result<Client, L2Error> {
         self.within(self.writes.tried()).await.map_err(|_| L2Error::Timeout)?
     }
 
@@ -355,129 +359,8 @@ impl RedisL2 {
         stored(&word).ok_or_else(malformed)
     }
 
-    async fn invalidate_all(&self, idents: &[Ident], at_least: Seq) -> Result<Issued, L2Error> {
-        // A message holds so many and no more. With several, the last one's `previous` shows the caller a gap,
-        // which it closes from the log.
-        let (last, earlier) = match idents.len().div_ceil(schema::MAX_MESSAGE_IDENTS) {
-            0 | 1 => (idents, &[][..]),
-            chunks => {
-                let (earlier, last) = idents.split_at((chunks - 1) * schema::MAX_MESSAGE_IDENTS);
-                (last, earlier)
-            }
-        };
-        let mut highest = 0;
-        for chunk in earlier.chunks(schema::MAX_MESSAGE_IDENTS) {
-            highest = self.invalidate_some(chunk, at_least).await?.last.max(highest);
-        }
-        let issued = self.invalidate_some(last, at_least).await?;
-        Ok(Issued { last: issued.last.max(highest), ..issued })
-    }
-
-    /// Invalidates in the logs of other configurations. What only moves the position on is nobody else's business.
-    async fn tell_neighbours(&self, idents: &[Ident]) -> Result<(), L2Error> {
-        for neighbour in &self.neighbours {
-            for chunk in idents.chunks(schema::MAX_MESSAGE_IDENTS) {
-                let told = neighbour.hear(chunk).await;
-                told.map_err(|error| L2Error::Untold(format!("{}: {error}", neighbour.schema.channel)))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Invalidates in this log for another configuration, if anybody has ever used it.
-    async fn hear(&self, idents: &[Ident]) -> Result<(), L2Error> {
-        let mut args = self.args();
-        args.extend(idents_as_args(idents));
-        let (client, reply) = self.change(&scripts::TELL, args).await?;
-        let [incarnation, seq, previous] = &reply[..] else { return Ok(()) };
-        let (position, previous) = (position(seq, incarnation)?, number(previous)?);
-        self.announce(&client, || schema::encode(position, previous, &self.issuer, idents));
-        Ok(())
-    }
-
-    async fn invalidate_some(&self, idents: &[Ident], at_least: Seq) -> Result<Issued, L2Error> {
-        if at_least > schema::MAX_SEQ {
-            return Err(L2Error::Protocol(format!("{at_least} is beyond every sequence number")));
-        }
-        let mut args = self.args();
-        args.push(decimal(at_least));
-        args.extend(idents_as_args(idents));
-        let (client, reply) = self.change(&scripts::INVALIDATE, args).await?;
-        self.issued(&client, &reply, idents)
-    }
-
-    async fn change_hold(&self, idents: &[Ident], at_least: Seq, holding: Holding) -> Result<Held, L2Error> {
-        if at_least > schema::MAX_SEQ {
-            return Err(L2Error::Protocol(format!("{at_least} is beyond every sequence number")));
-        }
-        let (token, time) = match holding {
-            Holding::Begin(token, time) => (token, time.clamp(Duration::from_micros(1), MAX_HOLD)),
-            Holding::End(token) => (token, Duration::ZERO),
-            _ => return Err(L2Error::Protocol("no such change of a hold".into())),
-        };
-        let mut args = self.args();
-        args.extend([decimal(at_least), Value::Bytes(Bytes::copy_from_slice(&token.0)), micros(time)]);
-        args.extend(idents_as_args(idents));
-        let (client, reply) = self.change(&scripts::HOLD, args).await?;
-        match reply.split_first() {
-            Some((word, issued)) if word == "done" => Ok(Held::Done(self.issued(&client, issued, idents)?)),
-            Some((word, issued)) if word == "over" => Ok(Held::Over(self.issued(&client, issued, idents)?)),
-            Some((word, [])) if word == "full" => Ok(Held::Full),
-            _ => Err(malformed()),
-        }
-    }
-
-    /// Runs a script that invalidates, and waits for replicas if that is configured.
-    async fn change(&self, script: &Script, args: Vec<Value>) -> Result<(Client, Vec<Bytes>), L2Error> {
-        let client = self.writer().await?;
-        let reply = match &self.confirmed {
-            None => self.call(script, &client, args).await?,
-            Some((slot, wait)) => {
-                let client = self.within(slot.tried()).await.map_err(|_| L2Error::Timeout)??;
-                self.call_replicated(script, &client, args, *wait).await?
-            }
-        };
-        Ok((client, reply))
-    }
-
-    /// Reads what a script has issued, and has it told to everybody.
-    fn issued(&self, client: &Client, reply: &[Bytes], idents: &[Ident]) -> Result<Issued, L2Error> {
-        let [incarnation, seq, previous, last] = reply else { return Err(malformed()) };
-        let position = position(seq, incarnation)?;
-        let issued = Issued { position, previous: number(previous)?, last: number(last)? };
-        self.announce(client, || schema::encode(position, issued.previous, &self.issuer, idents));
-        Ok(issued)
-    }
-
-    /// Publishes what a script would publish, sealed, where there is a secret. Nobody waits for it: a message that is lost is
-    /// noticed, whatever the reason.
-    fn announce(&self, client: &Client, message: impl FnOnce() -> Vec<u8>) {
-        if self.schema.seal.is_none() {
-            return;
-        }
-        let message = self.schema.sealed(message());
-        let (client, channel) = (client.clone(), self.schema.channel.clone());
-        let limit = self.redis.timeout;
-        let mut publish = Box::pin(async move {
-            let message = Value::Bytes(message);
-            let published = async {
-                if schema::is_sharded(&channel) {
-                    client.spublish::<(), _, _>(channel, message).await
-                } else {
-                    client.publish::<(), _, _>(channel, message).await
-                }
-            };
-            // Whoever was to hear it finds a gap.
-            drop(timeout(limit, published).await);
-        });
-        // The first poll hands it to the connection: messages go out in the order of their numbers.
-        if publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.tasks().spawn(publish);
-        }
-    }
-
     /// The tasks, without those that have ended.
-    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+    pub(crate) fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks
@@ -500,7 +383,7 @@ impl RedisL2 {
         })
     }
 
-    async fn call<R: FromValue>(
+    pub(crate) async fn call<R: FromValue>(
         &self,
         script: &Script,
         client: &Client,
@@ -509,30 +392,14 @@ impl RedisL2 {
         self.answer(self.within(script.call(client, self.keys(), args)).await)
     }
 
-    /// Invalidates, and fails unless enough replicas have it.
-    async fn call_replicated<R: FromValue>(
-        &self,
-        script: &Script,
-        client: &Client,
-        args: Vec<Value>,
-        wait: Wait,
-    ) -> Result<R, L2Error> {
-        let call = script.call_replicated(client, self.keys(), args, wait);
-        let (issued, replicas) = self.answer(timeout(self.redis.timeout + wait.timeout, call).await)?;
-        if replicas < u64::from(wait.replicas) {
-            return Err(L2Error::Unreplicated(replicas));
-        }
-        Ok(issued)
-    }
-
     /// The keys that every script reads.
-    fn keys(&self) -> Vec<fred::types::Key> {
+    pub(crate) fn keys(&self) -> Vec<fred::types::Key> {
         let Schema { position, incarnation, log, .. } = &self.schema;
         [position, incarnation, log].map(|name| name.clone().into()).into()
     }
 
     /// The arguments that every script begins with.
-    fn args(&self) -> Vec<Value> {
+    pub(crate) fn args(&self) -> Vec<Value> {
         let mut args = Vec::with_capacity(16);
         args.extend([
             Value::Bytes(Bytes::copy_from_slice(&random_id())),
@@ -560,12 +427,12 @@ impl RedisL2 {
 
     /// Bounds a command. fred has a timeout of its own; two timers would cost twice. No `async fn`: it would hold
     /// fred's future, which is large, twice.
-    fn within<F: Future>(&self, command: F) -> Timeout<F> {
+    pub(crate) fn within<F: Future>(&self, command: F) -> Timeout<F> {
         timeout(self.redis.timeout, command)
     }
 
     /// What came of a command. An answer that leads elsewhere is none, and has the way looked for.
-    fn answer<T>(&self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
+    pub(crate) fn answer<T>(&self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
         let answer = result.map_err(|_| L2Error::Timeout)?.map_err(failed);
         if answer.as_ref().is_err_and(is_redirection) {
             self.route.doubt();
@@ -584,93 +451,6 @@ impl fmt::Debug for RedisL2 {
     }
 }
 
-/// How long the position has stood still, as this instance's polls see it.
-struct Heartbeat {
-    last: Option<(Position, Instant)>,
-    /// How long it may, before this instance moves it on.
-    patience: Duration,
-}
-
-impl Heartbeat {
-    fn new(patience: Duration) -> Self {
-        Self { last: None, patience }
-    }
-
-    fn note(&mut self, position: Option<Position>, now: Instant) {
-        if self.last.map(|(last, _)| last) != position {
-            self.last = position.map(|position| (position, now));
-        }
-    }
-
-    fn stands_still(&self, now: Instant) -> bool {
-        self.last.is_some_and(|(_, since)| now.duration_since(since) > self.patience)
-    }
-}
-
-/// What became of a claim, how long the lease is held, and what stands under the key, at `v` and at `i`.
-type Claimed = (String, i64, Option<Bytes>, Option<Bytes>, Option<Bytes>);
-
-fn claimed(word: &str, left: i64) -> Option<Claim> {
-    Some(match word {
-        "claimed" => Claim::Claimed,
-        "held" => Claim::Held(Duration::from_millis(left.try_into().ok()?)),
-        "waived" => Claim::Waived,
-        _ => return None,
-    })
-}
-
-fn stored(word: &str) -> Option<Stored> {
-    Some(match word {
-        "accepted" => Stored::Accepted,
-        "incarnation" => Stored::Refused(Refusal::Incarnation),
-        "floor" => Stored::Refused(Refusal::Floor),
-        "invalidated" => Stored::Refused(Refusal::Invalidated),
-        "lineage" => Stored::Refused(Refusal::Lineage),
-        "late" => Stored::Refused(Refusal::Late),
-        "newer" => Stored::Refused(Refusal::Newer),
-        _ => return None,
-    })
-}
-
-fn position(seq: &[u8], incarnation: &[u8]) -> Result<Position, L2Error> {
-    schema::position(Some(seq), Some(incarnation)).ok_or_else(malformed)
-}
-
-fn number(text: &Bytes) -> Result<Seq, L2Error> {
-    schema::number(text).ok_or_else(malformed)
-}
-
-fn ident_and_seq(pair: &[Bytes]) -> Result<(Ident, Seq), L2Error> {
-    let [ident, seq] = pair else { return Err(malformed()) };
-    let ident = ident[..].try_into().map_err(|_| malformed())?;
-    Ok((Ident::from_bytes(ident), number(seq)?))
-}
-
-fn malformed() -> L2Error {
-    L2Error::Protocol("a script's reply has a form that no script of this version gives".into())
-}
-
-/// The idents as slices of one buffer.
-fn idents_as_args(idents: &[Ident]) -> impl Iterator<Item = Value> {
-    let mut buffer = BytesMut::with_capacity(16 * idents.len());
-    idents.iter().for_each(|ident| buffer.extend_from_slice(ident.as_bytes()));
-    let mut buffer = buffer.freeze();
-    (0..idents.len()).map(move |_| Value::Bytes(buffer.split_to(16)))
-}
-
-fn decimal(number: impl ToString) -> Value {
-    Value::from(number.to_string())
-}
-
-/// At least one: Redis takes no less.
-fn millis(duration: Duration) -> Value {
-    decimal(duration.as_millis().max(1))
-}
-
-fn micros(duration: Duration) -> Value {
-    decimal(duration.as_micros())
-}
-
 /// How old a position may become before a poll moves it on. Stamps are positions: they must not age with an idle log.
 const TICK: Duration = Duration::from_secs(30);
 /// Instances wait up to this much longer, each its own time, so that mostly one of them does it.
@@ -682,26 +462,3 @@ const PAGE: usize = 1000;
 /// How many idents one script call looks up.
 const SCORES: usize = 4000;
 const MAX_NOTICES: usize = 65_536;
-
-#[cfg(test)]
-mod tests {
-    use forebay_core::l2::Incarnation;
-
-    use super::*;
-
-    #[test]
-    fn a_position_that_polls_find_unchanged_for_too_long_stands_still() {
-        let (begin, second) = (Instant::now(), Duration::from_secs(1));
-        let at = |seq| Some(Position { incarnation: Incarnation([1; 16]), seq });
-        let mut heartbeat = Heartbeat::new(30 * second);
-        assert!(!heartbeat.stands_still(begin + 99 * second), "nothing was polled yet");
-        heartbeat.note(at(1), begin);
-        heartbeat.note(at(1), begin + 29 * second);
-        assert!(!heartbeat.stands_still(begin + 30 * second));
-        assert!(heartbeat.stands_still(begin + 31 * second));
-        heartbeat.note(at(2), begin + 31 * second);
-        assert!(!heartbeat.stands_still(begin + 32 * second));
-        heartbeat.note(None, begin + 32 * second);
-        assert!(!heartbeat.stands_still(begin + 99 * second));
-    }
-}

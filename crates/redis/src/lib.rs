@@ -60,7 +60,10 @@ mod home;
 mod connection;
 mod census;
 mod subscribe;
+mod heartbeat;
+mod reply;
 mod l2;
+mod change;
 mod connect;
 
 pub use config::{ConfigError, Redis};
