@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::Wait;
 use crate::l2::RedisL2;
+use crate::patience::answered;
 use crate::reply::{decimal, idents_as_args, malformed, micros, number, position};
 use crate::schema;
 use crate::scripts::{self, Script};
@@ -154,7 +155,7 @@ impl RedisL2 {
         wait: Wait,
     ) -> Result<R, L2Error> {
         let call = script.call_replicated(client, self.keys(), args, wait);
-        let (issued, replicas) = self.answer(timeout(self.redis.timeout + wait.timeout, call).await)?;
+        let (issued, replicas) = self.answer(answered(self.redis.timeout + wait.timeout, call).await)?;
         if replicas < u64::from(wait.replicas) {
             return Err(L2Error::Unreplicated(replicas));
         }

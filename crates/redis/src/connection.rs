@@ -4,7 +4,6 @@
 //!
 //! **Invariant:** a connection answers a probe every second, or it is replaced; so is one whose server is no master.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::config::{ConfigError, Redis};
 use crate::gate::Gate;
 use crate::home::{Home, RunId};
+use crate::patience::answered;
 use crate::schema;
 use crate::sentinel::Sentinels;
 use crate::url::Target;
@@ -296,22 +296,11 @@ async fn identify(client: &Client) -> Result<Option<RunId>, L2Error> {
     }
 }
 
-/// What is answered within `patience`. A process that was stopped in the meantime finds the end of its patience and the answer at
-/// once, and no connection is given up for that: then it goes on waiting.
-async fn answered<F: Future>(patience: Duration, asking: F) -> Option<F::Output> {
-    let (mut asking, asked) = (pin!(asking), Instant::now());
-    match timeout(patience, &mut asking).await {
-        Ok(answer) => Some(answer),
-        Err(_) if asked.elapsed() > patience + patience / 4 => timeout(patience, asking).await.ok(),
-        Err(_) => None,
-    }
-}
-
 /// Asks for a sign of life, and whether the server is a master.
 async fn probe(client: &Client, patience: Duration) -> Result<(), L2Error> {
     let command = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
     let answer = answered(patience, client.custom::<Value, ()>(command, vec![])).await;
-    match answer.ok_or_else(silence)? {
+    match answer.map_err(|_| silence())? {
         Ok(Value::Array(role)) if role.first().and_then(Value::as_str).as_deref() == Some("slave") => {
             Err(replica())
         }
@@ -425,30 +414,3 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Messages on their way from fred to the subscription's own loop, which only hands them on. fred reserves the room
 /// in advance, and for seven other kinds of event as well; what does not fit is a gap like any other.
 const BROADCAST: usize = 1024;
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::oneshot;
-    use tokio::time::advance;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_process_that_was_stopped_looks_for_the_answer_before_it_gives_a_connection_up() {
-        let (answer, arrives) = oneshot::channel();
-        let waiting = tokio::spawn(answered(PROBE_TIMEOUT, arrives));
-        tokio::task::yield_now().await;
-        advance(5 * PROBE_TIMEOUT).await;
-        tokio::task::yield_now().await;
-        answer.send(()).unwrap();
-        assert_eq!(waiting.await.unwrap(), Some(Ok(())));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_does_not_answer_is_waited_for_no_longer_than_that() {
-        let (_answer, arrives) = oneshot::channel::<()>();
-        let begun = Instant::now();
-        assert_eq!(answered(PROBE_TIMEOUT, arrives).await, None);
-        assert!(begun.elapsed() < PROBE_TIMEOUT + PROBE_TIMEOUT / 4);
-    }
-}

@@ -20,14 +20,14 @@ use fred::interfaces::KeysInterface;
 use fred::types::{FromValue, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, Timeout, timeout};
+use tokio::time::Instant;
 
 use crate::client::{failed, is_redirection};
 use crate::config::{Redis, Wait};
 use crate::connection::{self, Dialer, Role, Route, Slot};
 use crate::gate::Gate;
 use crate::heartbeat::Heartbeat;
+use crate::patience::{Answered, Silence, answered};
 use crate::reply::{
     Claimed, claimed, decimal, ident_and_seq, idents_as_args, malformed, micros, millis, number, position,
     stored,
@@ -427,12 +427,12 @@ impl RedisL2 {
 
     /// Bounds a command. fred has a timeout of its own; two timers would cost twice. No `async fn`: it would hold
     /// fred's future, which is large, twice.
-    pub(crate) fn within<F: Future>(&self, command: F) -> Timeout<F> {
-        timeout(self.redis.timeout, command)
+    pub(crate) fn within<F: Future>(&self, command: F) -> Answered<F> {
+        answered(self.redis.timeout, command)
     }
 
     /// What came of a command. An answer that leads elsewhere is none, and has the way looked for.
-    pub(crate) fn answer<T>(&self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, L2Error> {
+    pub(crate) fn answer<T>(&self, result: Result<Result<T, Error>, Silence>) -> Result<T, L2Error> {
         let answer = result.map_err(|_| L2Error::Timeout)?.map_err(failed);
         if answer.as_ref().is_err_and(is_redirection) {
             self.route.doubt();

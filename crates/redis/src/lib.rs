@@ -57,6 +57,7 @@ mod sentinel;
 mod cluster;
 mod gate;
 mod home;
+mod patience;
 mod connection;
 mod census;
 mod subscribe;
