@@ -1,12 +1,15 @@
 //! The layer over a tier that instances share: what stands there, and what they learn from each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing;
 use forebay::{Cache, L2};
+use forebay_core::time::TimeSource;
+use forebay_testkit::clock::ManualClock;
 use forebay_testkit::memory::MemoryServer;
 
 use crate::support::{Count, field, get, settle};
@@ -130,4 +133,48 @@ async fn changed_bytes_in_the_shared_tier_are_a_miss() {
         let fresh = on(&server).await;
         assert_eq!(get(&app(&fresh), "/a", &[]).await.text(), (changed + 1).to_string(), "byte {at}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_makes_no_answer_last_and_undoes_no_invalidation() {
+    let (server, count) = (MemoryServer::new(), Count::default());
+    let clocks = [ManualClock::default(), ManualClock::default()];
+    let mut apps = Vec::new();
+    for clock in &clocks {
+        let (l2, counted): (Arc<dyn L2>, _) = (Arc::new(server.client()), count.clone());
+        let cache = Cache::builder("test").l2(l2).clock(forebay::Clock::new(clock.clone()));
+        let cache = cache.build().await.unwrap();
+        settle().await;
+        let handler = move || {
+            counted.up();
+            std::future::ready(([("cache-control", "max-age=60")], counted.get().to_string()))
+        };
+        apps.push((Router::new().route("/a", routing::get(handler)).layer(cache.layer()), cache));
+    }
+    let pass = async |seconds: u64| {
+        for _ in 0..seconds {
+            clocks.iter().for_each(|clock| clock.advance(Duration::from_secs(1)));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let [(a, _), (b, cache)] = &apps[..] else { unreachable!("two") };
+    pass(5).await;
+    get(a, "/a", &[]).await;
+    settle().await;
+    pass(10).await;
+    // The clock of the second goes back by an hour: an entry of the other was made in its future.
+    clocks[1].set_wall(clocks[1].wall() - Duration::from_secs(3600));
+    let from_l2 = get(b, "/a", &[]).await;
+    assert_eq!((from_l2.text(), field(&from_l2.headers, "age").as_str()), ("1", "0"));
+    // The first's own goes back under an entry that it holds: that one's age goes by another clock.
+    clocks[0].set_wall(clocks[0].wall() - Duration::from_secs(3600));
+    assert_eq!(field(&get(a, "/a", &[]).await.headers, "age"), "10");
+    cache.invalidate(forebay::Path("/a")).await.unwrap();
+    settle().await;
+    for app in [b, a] {
+        assert_eq!(get(app, "/a", &[]).await.text(), "2");
+        settle().await;
+    }
+    pass(61).await;
+    assert_eq!(get(a, "/a", &[]).await.text(), "3", "its time is over, and Redis' time as well");
 }
