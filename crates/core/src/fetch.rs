@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::entry::{Assurance, Entry, Stored};
 use crate::event::Tier;
 use crate::key::Key;
-use crate::seek::{Next, Origin, Seeker, Usage, Variant, settles};
+use crate::seek::{Next, Origin, Seeker, Usage, Variant};
 use crate::tiers::{Absence, Duty, Failing, Fetched, Followed, Looked, Place, Probe, Tiers};
 use crate::time::Moment;
 
@@ -62,19 +62,14 @@ where
     let arrival = tiers.now();
     let mut canonical: Box<[u8]> = seeker.canonical().into();
     let mut key = tiers.key(&canonical);
-    let mut patience = PATIENCE;
-    let mut absence = absence;
+    let (mut patience, mut absence) = (PATIENCE, absence);
     for _ in 0..ROUNDS {
         let begun = tiers.begin(key);
         let (entry, tier, duty, grounds) = match tiers.join(key, begun, seeker) {
             Place::Follow(follower) => match tiers.follow(follower, arrival, seeker, &mut patience).await {
                 Followed::Slow(entry) => return tiers.fall_back(entry, Failing::Slow),
-                Followed::Failed(entry) if settles(seeker, &entry, tiers.now()) => {
-                    return tiers.fall_back(entry, Failing::Now);
-                }
-                Followed::Shared(entry) | Followed::Failed(entry) => {
-                    (entry, Tier::Flight, Duty::NONE, tiers.local_grounds(key, tiers.begin(key)))
-                }
+                Followed::Failed(entry) => return tiers.fall_back(entry, Failing::Now),
+                Followed::Shared(entry) => (entry, Tier::Flight, Duty::NONE, tiers.grounds_now(key)),
                 Followed::Again => continue,
                 Followed::LookAgain => return Fetched::LookAgain(origin),
                 Followed::TimedOut => return Fetched::TimedOut,
@@ -103,8 +98,7 @@ where
             }
             next @ (Next::Answer | Next::Early | Next::Refresh) => {
                 duty.land(&entry);
-                let due = || matches!(next, Next::Early) && tiers.is_due(&entry, tiers.now());
-                if matches!(next, Next::Refresh) || due() {
+                if is_to_be_refreshed(tiers, &entry, &next) {
                     tiers.refresh_beside(seeker, &entry, origin);
                 }
                 return Fetched::Cached(entry, tier);
@@ -117,7 +111,16 @@ where
         }
     }
     let usable = at_hand(tiers, &canonical, key, seeker);
-    tiers.ask(Duty::NONE, tiers.local_grounds(key, tiers.begin(key)), absence, usable, origin).await
+    tiers.ask(Duty::NONE, tiers.grounds_now(key), absence, usable, origin).await
+}
+
+/// Whether what answers now is to be fetched anew beside that.
+fn is_to_be_refreshed<V: Stored>(tiers: &Tiers<V>, entry: &Entry<V>, next: &Next) -> bool {
+    match next {
+        Next::Refresh => true,
+        Next::Early => tiers.is_due(entry, tiers.now()),
+        Next::Answer | Next::Ask | Next::Look(_) | Next::Barred => false,
+    }
 }
 
 /// What a request that asks by itself has in L1 to be validated, or to fall back on.

@@ -749,6 +749,21 @@ impl CacheBuilder {
             return Err(BuildError::Duration(error));
         }
         self.upkeep.check().map_err(BuildError::Upkeep)?;
+        self.check_names()?;
+        self.l1.validate().map_err(BuildError::L1)?;
+        let mut settings = Settings::new(&self.namespace, self.secret.as_deref());
+        settings.names = Names::new(&self.metrics_prefix, &self.namespace);
+        settings.clock = self.clock.clone();
+        settings.chance = self.chance.clone();
+        settings.frames.compression = self.compression;
+        settings.coherence.failover = self.failover;
+        self.limits.apply(&mut settings)?;
+        self.set_times(&mut settings)?;
+        Ok(settings)
+    }
+
+    /// What the cache is called, and what it must not be called.
+    fn check_names(&self) -> Result<(), BuildError> {
         let word = |text: &str, more: &[u8]| {
             let is = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(byte);
             (1..=64).contains(&text.len()) && text.as_bytes().iter().all(is)
@@ -759,13 +774,20 @@ impl CacheBuilder {
         if !word(&self.metrics_prefix, b"_") {
             return Err(BuildError::MetricsPrefix(self.metrics_prefix.clone()));
         }
-        self.l1.validate().map_err(BuildError::L1)?;
-        let mut settings = Settings::new(&self.namespace, self.secret.as_deref());
-        settings.names = Names::new(&self.metrics_prefix, &self.namespace);
-        settings.clock = self.clock.clone();
-        settings.chance = self.chance.clone();
-        settings.frames.compression = self.compression;
-        self.limits.apply(&mut settings)?;
+        let out_of_range = |setting, value: &str, accepted| {
+            Err(BuildError::Range { setting, value: value.to_owned(), accepted })
+        };
+        if matches!(&self.secret, Some(secret) if secret.len() < 16) {
+            return out_of_range("secret", "fewer than 16 bytes", "16 bytes or more are accepted");
+        }
+        if matches!(&self.authority, Authority::Fixed(name) if name.is_empty()) {
+            return out_of_range("authority", "\"\"", "a name such as `shop.example` is accepted");
+        }
+        Ok(())
+    }
+
+    /// Puts the times into force that were given.
+    fn set_times(&self, settings: &mut Settings) -> Result<(), BuildError> {
         let within = |setting, value: Option<Duration>, low, high, accepted| match value {
             Some(value) if !(low..=high).contains(&value) => Err(BuildError::Range {
                 setting,
@@ -778,7 +800,6 @@ impl CacheBuilder {
         let coherence = &mut settings.coherence;
         let lease = within("lease", self.lease, ms(100), secs(300), "100ms to 5m is accepted")?;
         coherence.lease = lease.unwrap_or(coherence.lease);
-        coherence.failover = self.failover;
         let day = secs(24 * 60 * 60);
         let grace = within("partition_grace", self.partition_grace, secs(0), day, "0s to 1day is accepted")?;
         coherence.partition_grace = grace.unwrap_or(coherence.partition_grace);
@@ -795,23 +816,7 @@ impl CacheBuilder {
             FillLease::Off => None,
             _ => settings.fill_lease,
         };
-        if matches!(&self.secret, Some(secret) if secret.len() < 16) {
-            let value = "fewer than 16 bytes".into();
-            return Err(BuildError::Range {
-                setting: "secret",
-                value,
-                accepted: "16 bytes or more are accepted",
-            });
-        }
-        if matches!(&self.authority, Authority::Fixed(name) if name.is_empty()) {
-            let value = "\"\"".into();
-            return Err(BuildError::Range {
-                setting: "authority",
-                value,
-                accepted: "a name such as `shop.example` is accepted",
-            });
-        }
-        Ok(settings)
+        Ok(())
     }
 
     fn duration(&mut self, setting: &'static str, value: impl IntoDuration) -> Option<Duration> {

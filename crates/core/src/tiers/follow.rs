@@ -39,7 +39,13 @@ impl<V: Stored> Tiers<V> {
                     Followed::Again
                 }
             }
-            Ok(Landing::Failed(entry)) if self.may_share(&entry, assurance).await => Followed::Failed(entry),
+            Ok(Landing::Failed(entry)) if self.may_share(&entry, assurance).await => {
+                if settles(seeker, &entry, self.now()) {
+                    Followed::Failed(entry)
+                } else {
+                    Followed::Shared(entry)
+                }
+            }
             Ok(Landing::LookAgain) => Followed::LookAgain,
             Ok(Landing::Abandoned) if *patience > 0 => {
                 *patience -= 1;

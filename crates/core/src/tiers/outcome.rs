@@ -137,6 +137,7 @@ pub(crate) enum Place<V> {
 
 pub(crate) enum Followed<V> {
     Shared(Arc<Entry<V>>),
+    /// The origin has failed, and the request settles for this.
     Failed(Arc<Entry<V>>),
     Slow(Arc<Entry<V>>),
     TimedOut,

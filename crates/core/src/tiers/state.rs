@@ -194,6 +194,11 @@ impl<V: Stored> Tiers<V> {
         let told = Told::ByNobody;
         Grounds { key, stamp: begun.stamp, incarnation, asked: self.now(), told, frame: None }
     }
+
+    /// The same for one that begins now.
+    pub(crate) fn grounds_now(&self, key: Key) -> Grounds {
+        self.local_grounds(key, self.begin(key))
+    }
 }
 
 impl<V> fmt::Debug for Tiers<V> {
