@@ -1,8 +1,9 @@
 //! A request's way through an instance, as the path goes it: hit, lookup, fetch, L1, L2; and a follower's.
 
+use super::disk::Frame;
 use super::model::{Model, Step, Successors, Violation, falls_behind};
 use super::scenario::Flaw;
-use super::world::{Flight, Frame, Freshness, Grounds, Held, Node, Stage, World, moment};
+use super::world::{Flight, Freshness, Grounds, Held, Node, Stage, World, moment};
 use crate::coherence::{Event, FrameVerdict, asked};
 use crate::entry::Stamp;
 use crate::l2::{Incarnation, Position, Scores};

@@ -11,10 +11,12 @@
 //!     --skip takes_over --nocapture --test-threads 1              # 16 million states in two minutes
 //! ```
 
+mod disk;
 mod fill;
 mod marks;
 mod model;
 mod mutants;
+mod names;
 mod node;
 mod print;
 mod scenario;

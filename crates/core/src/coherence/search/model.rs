@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::names::{Y, ident};
 use super::scenario::{Flaw, Scenario};
-use super::world::{ELSEWHERE, Invalidation, Promise, World, Y, ident, moment};
+use super::world::{ELSEWHERE, Invalidation, Promise, World, moment};
 use crate::coherence::Event;
 use crate::l2::Notice;
 
@@ -201,7 +202,7 @@ impl Model<'_> {
             });
             self.step(Step::Flushed, out, |w| {
                 spend(&mut w.left.flushes) && {
-                    w.l2 = super::world::Disk::EMPTY;
+                    w.l2 = super::disk::Disk::EMPTY;
                     true
                 }
             });

@@ -8,8 +8,9 @@
 //! * generations are current or not;
 //! * a moment that is due is due, and one that is further back than any bound reaches is past.
 
+use super::disk::Disk;
 use super::scenario::Scenario;
-use super::world::{Disk, Flight, Freshness, Node, Stage, World, moment};
+use super::world::{Flight, Freshness, Node, Stage, World, moment};
 use crate::coherence::protocol::Ticket;
 use crate::coherence::state::{Membership, Server, State};
 use crate::coherence::{Action, Reply};
@@ -385,7 +386,7 @@ impl Print {
         self.bytes.extend([*must, *must_here]);
     }
 
-    fn frame(&mut self, frame: Option<&super::world::Frame>) {
+    fn frame(&mut self, frame: Option<&super::disk::Frame>) {
         self.flag(frame.is_some());
         if let Some(frame) = frame {
             self.num(u64::from(frame.value));

@@ -1,6 +1,6 @@
 //! What a search is about: who takes part, what may go wrong how often, and what has been removed.
 
-use super::world::{PATTERN, SOFT_X, X, Y, ident};
+use super::names::{PATTERN, SOFT_X, X, Y, ident};
 use crate::coherence::Failover;
 use crate::coherence::mechanism::Mechanism;
 use crate::tag::Ident;

@@ -3,167 +3,27 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::disk::{Disk, Frame, Noted, Roll};
+use super::names::{ANY, COVERS, ENTRY, IDENTS, KEY, NS, PATTERN, ident, incarnation, number, secrets};
 use super::scenario::{Budget, Flaw, Scenario};
 use crate::coherence::protocol::{Failover, Settings, Ticket};
 use crate::coherence::state::State;
 use crate::coherence::{Action, Event, Reply};
 use crate::entry::{Seq, Stamp};
-use crate::key::{KeyEncoder, PATH, Secrets};
 use crate::l2::{Incarnation, Issued, Message, Notice, Page, Position, Scores};
 use crate::pattern::Shape;
-use crate::tag::{Ident, Pattern, Targets};
+use crate::tag::Ident;
 use crate::time::Moment;
 
-/// The namespace's ident, which the one entry carries.
-pub(super) const NS: usize = 0;
-/// The entry's own ident.
-pub(super) const X: usize = 1;
-/// The ident of something else.
-pub(super) const Y: usize = 2;
-/// Under which the entry's own ident is softly invalidated.
-pub(super) const SOFT_X: usize = 3;
-/// A pattern that covers the entry's path.
-pub(super) const PATTERN: usize = 4;
-/// How many idents the log may have.
-const IDENTS: usize = 5;
-/// What the one entry answers to.
-pub(super) const ENTRY: [Ident; 2] = [plain(NS), plain(X)];
-/// Whatever ends the entry, or its freshness.
-pub(super) const ANY: [usize; 4] = [NS, X, SOFT_X, PATTERN];
-/// The entry's key.
-pub(super) static KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut key = KeyEncoder::new();
-    key.field(PATH, b"/articles/1").unwrap_or_else(|_| unreachable!("it is short"));
-    key.bytes().to_vec()
-});
-static COVERS: LazyLock<Ident> = LazyLock::new(|| {
-    let named = Pattern("/articles/*").idents(&secrets());
-    named.unwrap_or_else(|_| unreachable!("it is a pattern"))[0]
-});
 /// Nanoseconds in a tick. The lease is one less than a multiple of it, so that a moment is never on its edge.
 pub(super) const TICK: u64 = 4;
 
-pub(super) fn ident(n: usize) -> Ident {
-    match n {
-        SOFT_X => plain(X).soft(),
-        PATTERN => *COVERS,
-        n => plain(n),
-    }
-}
-
-const fn plain(n: usize) -> Ident {
-    Ident::from_bytes([n as u8; 16])
-}
-
-fn secrets() -> Secrets {
-    Secrets::new("search", None)
-}
-
 pub(super) const fn moment(tick: u8) -> Moment {
     Moment::from_nanos(tick as u64 * TICK)
-}
-
-fn number(asked: Ident) -> Option<usize> {
-    (0..IDENTS).find(|n| ident(*n) == asked)
-}
-
-fn incarnation(n: u8) -> Incarnation {
-    Incarnation([n; 16])
-}
-
-/// The frame under the one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) value: u8,
-    pub(super) at: Position,
-}
-
-/// One server's memory: what a failover may lose.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Disk {
-    /// Zero: nobody has opened the namespace.
-    pub(super) life: u8,
-    pub(super) seq: Seq,
-    /// Each ident's last number, and the tick it was given at.
-    pub(super) log: [Option<(Seq, u8)>; IDENTS],
-    pub(super) floor: Seq,
-    /// It knows the pattern's shape.
-    pub(super) shape: bool,
-    pub(super) frame: Option<Frame>,
-    /// Who is there, where a scenario waits for them.
-    pub(super) roll: Roll,
-}
-
-/// The instances that have polled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Roll {
-    /// When it was begun, unless that is long ago.
-    pub(super) begun: Option<u8>,
-    pub(super) noted: [Option<Noted>; 2],
-}
-
-/// What an instance had applied at its last poll, and when that was.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Noted {
-    pub(super) applied: Option<Position>,
-    pub(super) at: u8,
-}
-
-impl Disk {
-    pub(super) const EMPTY: Self = Self {
-        life: 0,
-        seq: 0,
-        log: [None; IDENTS],
-        floor: 0,
-        shape: false,
-        frame: None,
-        roll: Roll { begun: None, noted: [None; 2] },
-    };
-
-    pub(super) fn position(&self) -> Option<Position> {
-        (self.life > 0).then(|| Position { incarnation: incarnation(self.life), seq: self.seq })
-    }
-
-    /// The last number of what the entry answers to.
-    pub(super) fn entry_seq(&self) -> Seq {
-        self.last_of(&[NS, X, PATTERN])
-    }
-
-    /// The last number of what ends the entry or its freshness.
-    pub(super) fn fresh_seq(&self) -> Seq {
-        self.last_of(&ANY)
-    }
-
-    fn last_of(&self, idents: &[usize]) -> Seq {
-        idents.iter().filter_map(|n| self.log[*n]).map(|(seq, _)| seq).max().unwrap_or(0)
-    }
-
-    pub(super) fn seq_of(&self, asked: Ident) -> Option<Seq> {
-        number(asked).and_then(|n| self.log[n]).map(|(seq, _)| seq)
-    }
-
-    fn trim(&mut self, now: u8, scenario: &Scenario) {
-        loop {
-            let oldest = (0..IDENTS).filter(|n| self.log[*n].is_some()).min_by_key(|n| self.log[*n]);
-            let Some((n, (seq, at))) = oldest.and_then(|n| Some((n, self.log[n]?))) else { return };
-            let too_many = self.log.iter().flatten().count() > scenario.log_capacity;
-            let too_old = at + scenario.retention < now;
-            if !too_many && !too_old {
-                return;
-            }
-            self.log[n] = None;
-            let raised = !(too_old && scenario.flaw == Some(Flaw::FloorNotRaisedByAge)
-                || too_many && scenario.flaw == Some(Flaw::FloorNotRaisedBySize));
-            if raised {
-                self.floor = self.floor.max(seq);
-            }
-        }
-    }
 }
 
 /// What somebody was promised about a version of the origin's.
