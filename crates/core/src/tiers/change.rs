@@ -67,18 +67,19 @@ impl<V: Stored> Tiers<V> {
         let Before { key, stamp, incarnation } = before;
         let shard = self.instance().shard(key);
         let coherence = &shard.coherence;
+        let grounds = |stamp| Grounds {
+            key,
+            stamp,
+            incarnation,
+            asked: Moment::default(),
+            told: Told::ByL2,
+            frame: None,
+        };
         match receipt.proof(key) {
             Proof::Local(own) => {
                 let stamp = Stamp { epoch: own.epoch, ..stamp };
                 let untouched = coherence.untouched_since(before.stamp.epoch, Some(own), idents);
-                untouched.then_some(Grounds {
-                    key,
-                    stamp,
-                    incarnation,
-                    asked: Moment::default(),
-                    told: Told::ByL2,
-                    frame: None,
-                })
+                untouched.then(|| grounds(stamp))
             }
             Proof::Log(issued) => {
                 let scores = self.scores(shard, idents).await?;
@@ -90,14 +91,7 @@ impl<V: Stored> Tiers<V> {
                 let stamp = Stamp { seq: issued.position.seq, ..stamp };
                 let untouched = is_only_change(incarnation, before.stamp.seq, issued, &scores)
                     && coherence.untouched_since(before.stamp.epoch, None, idents);
-                untouched.then_some(Grounds {
-                    key,
-                    stamp,
-                    incarnation,
-                    asked: Moment::default(),
-                    told: Told::ByL2,
-                    frame: None,
-                })
+                untouched.then(|| grounds(stamp))
             }
         }
     }
