@@ -12,6 +12,7 @@ use forebay_core::tag::{Target, Targets};
 
 use crate::duration::IntoDuration;
 use crate::error::DurationError;
+use crate::invalidate::Reach;
 
 /// A hold that is yet to begin. Made by [`Cache::hold`](crate::Cache::hold); it begins when it is awaited.
 ///
@@ -23,7 +24,7 @@ pub struct PlaceHold {
     instance: Arc<Instance>,
     targets: Vec<Target>,
     at_most: Result<Duration, DurationError>,
-    everywhere: bool,
+    reach: Reach,
 }
 
 impl PlaceHold {
@@ -31,7 +32,7 @@ impl PlaceHold {
         let mut all = Vec::new();
         targets.collect(&mut all);
         let at_most = at_most.into_duration("at_most");
-        Self { instance: Arc::clone(instance), targets: all, at_most, everywhere: false }
+        Self { instance: Arc::clone(instance), targets: all, at_most, reach: Reach::Confirmed }
     }
 
     /// Waits until the hold is on everywhere: until no instance serves from L1 as in sync what is held. Else the others stop when
@@ -42,14 +43,14 @@ impl PlaceHold {
     /// Those of the hold, and [`HoldError::Unconfirmed`] when Redis falls silent while it is waited for; then the hold ends after
     /// its time.
     pub fn everywhere(mut self) -> Self {
-        self.everywhere = true;
+        self.reach = Reach::Everywhere;
         self
     }
 
     async fn run(self) -> Result<Hold, HoldError> {
         let at_most = self.at_most.map_err(|error| HoldError::Time(error.value().to_owned()))?;
         let (hold, receipt) = self.instance.hold(self.targets, at_most).await?;
-        if !self.everywhere {
+        if self.reach == Reach::Confirmed {
             return Ok(hold);
         }
         match self.instance.everywhere(receipt).await {

@@ -25,7 +25,7 @@ pub struct Invalidate {
 
 /// What an invalidation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+pub(crate) enum Reach {
     /// Until it is confirmed.
     Confirmed,
     /// Until it holds on every instance.
