@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_core::l2::{L2, L2Error, Notice};
+use forebay_core::l2::{L2, L2Error, Notice, Notices};
 use forebay_testkit::redis::RedisServer;
 
 use crate::support::*;
@@ -57,15 +57,22 @@ async fn nothing_else_waits_for_replicas() {
     }
 }
 
+/// The name of the server that the next subscription is with.
+async fn server(notices: &mut Notices) -> String {
+    wait_for(notices, &Notice::Subscribed).await;
+    match next_of_all(notices).await {
+        Notice::Server(Some(name)) => name,
+        other => panic!("{other:?} in place of a name"),
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_was_started_again_is_told_from_the_one_before() {
     let setup = Setup::start().await;
     let mut notices = setup.l2.subscribe();
     let mut named = Vec::new();
     for _ in 0..2 {
-        wait_for(&mut notices, &Notice::Subscribed).await;
-        let Notice::Server(Some(name)) = next_of_all(&mut notices).await else { panic!("it has a name") };
-        named.push(name);
+        named.push(server(&mut notices).await);
         setup.redis.kill().unwrap();
         wait_for(&mut notices, &Notice::Lost).await;
         setup.redis.restart().await.unwrap();
@@ -79,9 +86,7 @@ async fn a_broken_connection_to_the_same_server_is_told_as_such() {
     let mut notices = setup.l2.subscribe();
     let mut named = Vec::new();
     for _ in 0..2 {
-        wait_for(&mut notices, &Notice::Subscribed).await;
-        let Notice::Server(Some(name)) = next_of_all(&mut notices).await else { panic!("it has a name") };
-        named.push(name);
+        named.push(server(&mut notices).await);
         setup.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     }
     assert_eq!(named[0], named[1]);
