@@ -75,7 +75,7 @@ impl Holds {
     /// The first number from `least` on that says whether anything is held: see [`tells_of_holds`].
     #[must_use]
     pub fn number(&self, least: Seq) -> Seq {
-        least + u64::from(tells_of_holds(least) == self.is_empty())
+        least.saturating_add(u64::from(tells_of_holds(least) == self.is_empty()))
     }
 }
 
@@ -122,6 +122,7 @@ mod tests {
     fn a_number_tells_whether_something_is_held() {
         let mut holds = Holds::default();
         assert_eq!((holds.number(8), holds.number(9)), (8, 10));
+        assert_eq!(holds.number(Seq::MAX), Seq::MAX, "beyond all numbers there is none");
         assert!(holds.begin(A, &[ident(1)], 10));
         assert_eq!((holds.number(8), holds.number(9)), (9, 9));
     }
